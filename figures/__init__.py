@@ -1,0 +1,1 @@
+"""Pictures, tables and demos made from the results of the other packages."""

@@ -1,0 +1,1 @@
+"""Numbers: rigorous enclosures, norms and simulations."""

@@ -1,0 +1,36 @@
+"""The claims, a file per statement of the paper, gathered in the paper's order."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from proofs_check.claim import Claim
+
+MODULES = (
+    "memory_function",
+    "functional_properties",
+    "norms",
+    "curse_of_memory",
+    "stable_reparameterization",
+    "stable_characterization",
+    "discrete_time",
+    "gradient_scale",
+    "best_reparameterization",
+    "stable_approximation",
+    "all_weights",
+    "unit_norm",
+    "complex_modes",
+)
+
+
+@cache
+def all_claims() -> dict[str, Claim]:
+    """Every claim by its id, in the paper's order."""
+    claims: dict[str, Claim] = {}
+    for name in MODULES:
+        for claim in import_module(f"proofs_check.claims.{name}").CLAIMS:
+            if claim.id in claims:
+                raise ValueError(f"two claims have the id {claim.id}")
+            claims[claim.id] = claim
+    return claims

@@ -1,0 +1,104 @@
+"""The sign of the distance d on a compact core [-M, M], by interval bisection, and the points where it cannot be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+
+from numerics.enclosure import DomainError, Interval, MeanValue, compile_interval
+
+SAMPLES: tuple[Fraction, ...] = tuple(
+    sorted({Fraction(k, 4) for k in range(-40, 41)} | {s * Fraction(2) ** k for k in range(-6, 9) for s in (1, -1)}, key=abs)
+)
+"""Where a formula is looked at first, the simplest points first."""
+MAX_BOXES = 20000
+NARROWEST = Fraction(1, 2**36)
+
+
+@dataclass(frozen=True)
+class CoreScan:
+    """What was seen on [-M, M]; positive: d is defined, continuous and > 0 there."""
+
+    positive: bool
+    violation: Fraction | None = None
+    """A point where certainly d ≤ 0."""
+    not_real: Fraction | None = None
+    """A point where the formula is not real."""
+    suspects: tuple[sp.Expr, ...] = ()
+    """Points that could not be decided, in exact form where one was recognized."""
+
+
+def scan_core(d: sp.Expr, symbol: sp.Symbol, core: Fraction) -> CoreScan:
+    """Bisects [-M, M] until d > 0 is certain on every box, or a point is found where it is not."""
+    not_real = _not_real_at(d, symbol, SAMPLES)
+    if not_real is not None:
+        return CoreScan(False, not_real=not_real)
+    form = MeanValue(d, (symbol,))
+    undecided: list[Fraction] = []
+    for p in SAMPLES:
+        try:
+            if form.natural(Interval.of(p)).nonpositive():
+                return CoreScan(False, violation=p)
+        except DomainError:
+            undecided.append(p)
+    boxes = [(-core, core)]
+    for _ in range(MAX_BOXES):
+        if not boxes or len(undecided) > 64:
+            break
+        lo, hi = boxes.pop()
+        middle = (lo + hi) / 2
+        if _positive(form, Interval.of(lo, hi)):
+            continue
+        try:
+            if form.natural(Interval.of(middle)).nonpositive():
+                return CoreScan(False, violation=middle)
+        except DomainError:
+            undecided.append(middle)
+        if hi - lo < NARROWEST:
+            undecided.append(middle)
+        else:
+            boxes += [(lo, middle), (middle, hi)]
+    not_real = _not_real_at(d, symbol, undecided)
+    suspects = _recognized(undecided + [middle for lo, hi in boxes[:4] for middle in [(lo + hi) / 2]])
+    return CoreScan(not suspects, not_real=not_real, suspects=suspects)
+
+
+def _positive(form: MeanValue, box: Interval) -> bool:
+    try:
+        values = form(box)
+    except DomainError:
+        return False
+    return bool(values.is_finite() and values.positive())
+
+
+def _not_real_at(expr: sp.Expr, symbol: sp.Symbol, points: Iterable[Fraction]) -> Fraction | None:
+    """A point at which a logarithm or a root is taken of something certainly negative."""
+    arguments = {e.args[0] for e in expr.atoms(sp.log)}
+    arguments |= {e.base for e in expr.atoms(sp.Pow) if not e.exp.is_integer and e.base.has(symbol)}
+    closures: list[Callable[..., Interval]] = [compile_interval(argument, (symbol,)) for argument in arguments]
+    for p in points if closures else ():
+        for closure in closures:
+            try:
+                if closure(Interval.of(p)).hi < 0:
+                    return p
+            except DomainError:
+                continue
+    return None
+
+
+def _recognized(points: Sequence[Fraction]) -> tuple[sp.Expr, ...]:
+    """The points with those that lie close together merged, and named exactly where they are simple."""
+    kept: list[sp.Expr] = []
+    for p in sorted(points, key=abs):
+        if any(abs(sp.N(p - q)) < 1e-5 for q in kept):
+            continue
+        exact = sp.Rational(p.numerator, p.denominator)
+        if p.denominator > 2**16:
+            exact = sp.nsimplify(float(p), [sp.pi], tolerance=1e-9)
+        kept.append(exact)
+        if len(kept) == 8:
+            break
+    return tuple(kept)

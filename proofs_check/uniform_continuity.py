@@ -1,0 +1,202 @@
+"""Is log|d| uniformly continuous on a tail? Decided by rules over growth and smoothness, with sequences where it is not.
+
+Let L = log|d| on x ≥ M. Used here:
+
+1. L' bounded ⇒ L Lipschitz ⇒ uniformly continuous. A finite limit of L, or a composition of uniformly continuous
+   functions, will do as well.
+2. |L'| → ∞ ⇒ not uniformly continuous: for δ > 0, |L(x+δ) - L(x)| ≥ δ·inf_{[x,x+δ]} |L'| → ∞. With y = 1/L' and
+   y' → 0, the mean value theorem gives y(x + s·y(x))/y(x) → 1 uniformly in s ∈ [0, 1], hence
+   L(x + y(x)) - L(x) = ∫_0^1 y(x)/y(x + s·y(x)) ds → 1: the ratio of d along x_n = n, x_n + y(x_n) tends to e.
+3. L = G(φ(x), x) with G 2π-periodic in its first argument and |φ'| → ∞. If for two phases p, q the function
+   x ↦ G(q, x) is uniformly continuous and |G(p, x) - G(q, x)| ≥ c > 0, then L is not: the solutions of
+   φ(x_n) = 2πn + p and φ(x̃_n) = 2πn + q satisfy x̃_n - x_n → 0, while
+   |L(x_n) - L(x̃_n)| ≥ |G(p, x_n) - G(q, x_n)| - |G(q, x_n) - G(q, x̃_n)| ≥ c - o(1).
+4. Along the solutions of φ(x_n) = 2πn + p let L'(x_n) = S(x_n) → ±∞, and let |L''| ≤ B with B/S² → 0 and B'/B bounded.
+   Then |L(x_n + 1/|S|) - L(x_n) ∓ 1| ≤ (B/2S²)·(1 + o(1)) → 0: the ratio of d tends to e once more.
+
+Source: derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from numerics.enclosure import DomainError, Interval, enclose
+from numerics.tails import Germ, germs
+from theory.notation import n
+
+PHASES = (sp.S.Zero, sp.pi / 2, sp.pi, 3 * sp.pi / 2)
+
+
+@dataclass(frozen=True)
+class TailAnswer:
+    """What was found on one tail: the sign of d there (0: unknown) and whether log|d| is uniformly continuous."""
+
+    sign: int
+    uniform: bool | None
+    reason: str
+    counterexample: Mapping[str, Any] | None = None
+
+
+def log_magnitude(expr: sp.Expr) -> sp.Expr:
+    """log|expr|, factor by factor."""
+    factors = (factor.as_base_exp() for factor in sp.Mul.make_args(expr))
+    return sp.Add(*(p * sp.log(sp.Abs(base)) for base, p in factors))
+
+
+def decide_tail(d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int) -> TailAnswer:
+    """Decides uniform continuity of log|d| on [start, ∞), or on (-∞, -start] for direction -1."""
+    side = "+∞" if direction > 0 else "-∞"
+    x = sp.Dummy("x", positive=True)
+    signed = None
+    for form, germ in germs(d.subs(symbol, direction * x), x, start):
+        if not germ.sign:
+            continue
+        signed = signed or (form, germ)
+        answer = _smooth(germ, side)
+        if answer:
+            return answer
+    if signed is None:
+        return TailAnswer(0, None, f"the sign of the distance to the boundary is not known towards {side}")
+    form, germ = signed
+    logarithm = log_magnitude(form)
+    if any(g.uniform for _, g in germs(logarithm, x, start)):
+        return TailAnswer(germ.sign, True, f"towards {side} its logarithm is composed of uniformly continuous functions")
+    slope = sp.diff(logarithm, x)
+    for _, g in germs(slope, x, start):
+        if g.value.is_finite():
+            return TailAnswer(germ.sign, True, _bounded_slope(g.value, side))
+        if g.diverges:
+            reason = f"the slope of its logarithm is unbounded: it diverges towards {side}"
+            return TailAnswer(germ.sign, False, reason, _steep_sequence(slope, g, x, start, direction))
+    fast = _fast_oscillation(logarithm, x, start, direction)
+    if fast:
+        return TailAnswer(germ.sign, False, f"its logarithm oscillates ever faster towards {side}", fast)
+    steep = _steep_waves(logarithm, slope, x, start, direction)
+    if steep:
+        return TailAnswer(germ.sign, False, f"its logarithm oscillates ever more steeply towards {side}", steep)
+    return TailAnswer(germ.sign, None, f"the rules do not decide uniform continuity of its logarithm towards {side}")
+
+
+def _smooth(germ: Germ, side: str) -> TailAnswer | None:
+    if germ.log_slope.is_finite():
+        return TailAnswer(germ.sign, True, _bounded_slope(germ.log_slope, side))
+    limit = germ.limit
+    if limit is not None and limit.is_finite() and (limit.lo > 0 or limit.hi < 0):
+        return TailAnswer(germ.sign, True, f"towards {side} it has a finite limit that is not 0")
+    return None
+
+
+def _bounded_slope(slope: Interval, side: str) -> str:
+    return f"towards {side} the slope of its logarithm is at most {max(abs(slope.lower), abs(slope.upper)):.6g}"
+
+
+def _steep_sequence(
+    slope: sp.Expr, germ: Germ, x: sp.Symbol, start: Fraction, direction: int
+) -> Mapping[str, Any] | None:
+    """x_n = n and n + 1/|L'(n)|, where 1/L' varies slowly: the ratio of d tends to e (the larger value first)."""
+    step = sp.simplify(1 / slope)
+    if not any(g.vanishes for _, g in germs(sp.diff(step, x), x, start)):
+        return None
+    rising = germ.value.lo > 0
+    near, far = direction * n, direction * (n + (step if rising else -step).subs(x, n))
+    larger, smaller = (far, near) if rising else (near, far)
+    return {"kind": "sequence", "w": str(larger), "w_tilde": str(sp.expand(smaller)), "ratio": float(sp.E)}
+
+
+def _phases(logarithm: sp.Expr) -> list[sp.Expr]:
+    return sorted({wave.args[0] for wave in logarithm.atoms(sp.sin, sp.cos)}, key=sp.count_ops)
+
+
+def _fast_oscillation(
+    logarithm: sp.Expr, x: sp.Symbol, start: Fraction, direction: int
+) -> Mapping[str, Any] | None:
+    """Rule 3, with the two phases that lie farthest apart."""
+    for phase in _phases(logarithm):
+        speed = next((g for _, g in germs(sp.diff(phase, x), x, start) if g.diverges), None)
+        if speed is None:
+            continue
+        frozen = {p: _freeze(logarithm, phase, p) for p in PHASES}
+        steady = [q for q in PHASES if any(g.uniform for _, g in germs(frozen[q], x, start))]
+        gaps = {
+            (p, q): gap for q in steady for p in PHASES if (gap := _gap(frozen[p] - frozen[q], x, start)) is not None
+        }
+        if gaps:
+            p, q = max(gaps, key=lambda pair: gaps[pair])
+            turns = 2 * sp.pi * n * (1 if speed.value.lo > 0 else -1)
+            w, w_tilde = (direction * _solution(phase, turns + angle, x) for angle in (p, q))
+            return {"kind": "sequence", "w": str(w), "w_tilde": str(w_tilde), "ratio": math.exp(gaps[p, q])}
+    return None
+
+
+def _gap(difference: sp.Expr, x: sp.Symbol, start: Fraction) -> float | None:
+    """What the difference tends to, or stays above, where that is positive."""
+    if difference.is_number:
+        value = Interval.of(difference)
+        return value.ball.mid().__float__() if value.lo > 0 else None
+    for _, g in germs(difference, x, start):
+        if g.value.lo > 0:
+            settled = g.limit is not None and g.limit.width() < 1e-9
+            return (g.limit.lower + g.limit.upper) / 2 if settled and g.limit else g.value.lower
+    return None
+
+
+def _steep_waves(
+    logarithm: sp.Expr, slope: sp.Expr, x: sp.Symbol, start: Fraction, direction: int
+) -> Mapping[str, Any] | None:
+    """Rule 4."""
+    for phase in _phases(logarithm):
+        speed = next((g for _, g in germs(sp.diff(phase, x), x, start) if g.sign), None)
+        bend = _without_waves(sp.expand(sp.diff(slope, x)))
+        for p in PHASES if speed else ():
+            steep = _freeze(slope, phase, p)
+            rising = next((g.value.lo > 0 for _, g in germs(steep, x, start) if g.diverges), None)
+            flat = rising is not None and any(g.vanishes for _, g in germs(bend / steep**2, x, start))
+            if speed and flat and any(g.log_slope.is_finite() for _, g in germs(bend, x, start)):
+                near = _solution(phase, (2 * sp.pi * n + p) * speed.sign, x)
+                far = near + (1 / steep if rising else -1 / steep).subs(x, near)
+                larger, smaller = (far, near) if rising else (near, far)
+                return {
+                    "kind": "sequence", "w": str(direction * larger), "w_tilde": str(direction * smaller), "ratio": math.e
+                }  # fmt: skip
+    return None
+
+
+def _without_waves(expr: sp.Expr) -> sp.Expr:
+    """A sum of terms, each with its waves replaced by 1 and its sign by +: what bounds |expr|."""
+    terms = sp.Add.make_args(expr)
+    flat = [term.replace(sp.sin, lambda u: sp.S.One).replace(sp.cos, lambda u: sp.S.One) for term in terms]
+    return sp.Add(*(sp.Abs(term) for term in flat))
+
+
+def _freeze(expr: sp.Expr, phase: sp.Expr, value: sp.Expr) -> sp.Expr:
+    """The expression with sin(kφ), cos(kφ), k an integer, at φ = value."""
+
+    def at(function: Any, argument: sp.Expr) -> sp.Expr:
+        multiple = sp.simplify(argument / phase)
+        return function(multiple * value) if multiple.is_Integer else function(argument)
+
+    return expr.replace(sp.sin, lambda u: at(sp.sin, u)).replace(sp.cos, lambda u: at(sp.cos, u))
+
+
+def _solution(phase: sp.Expr, target: sp.Expr, x: sp.Symbol) -> sp.Expr:
+    """x_n with φ(x_n) = target, as a formula in n; where SymPy finds none, a symbol that says which equation it solves."""
+    at = {n: sp.Integer(1000)}
+    try:
+        candidates = sp.solve(phase - target, x)
+    except NotImplementedError:
+        candidates = []
+    for candidate in candidates:
+        try:
+            there = enclose(candidate.subs(at), {})
+            if there.lo > 0 and enclose((phase.subs(x, candidate) - target).subs(at), {}).contains(0):
+                return candidate
+        except (DomainError, ValueError):
+            continue
+    return sp.Symbol(f"[x: {str(phase).replace(str(x), 'x')} = {target}]", positive=True)

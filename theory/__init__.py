@@ -1,0 +1,1 @@
+"""Exact mathematics: what the StableSSM paper says and what follows from it, in SymPy."""
