@@ -554,7 +554,7 @@ def _by_leading_power(total: sp.Add) -> sp.Expr:
 
 def _in_exponentials(expr: sp.Expr) -> sp.Expr:
     expr = expr.replace(sp.tanh, lambda v: 1 - 2 / (sp.exp(2 * v) + 1)).rewrite((sp.sinh, sp.cosh), sp.exp)
-    return expr.replace(sp.tan, lambda v: sp.sin(v) / sp.cos(v))
+    return expr.replace(sp.tan, lambda v: sp.sin(v) / sp.cos(v)).replace(sp.cot, lambda v: sp.cos(v) / sp.sin(v))
 
 
 def _without_kinks(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> sp.Expr:

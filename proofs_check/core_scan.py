@@ -1,4 +1,4 @@
-"""The sign of the distance d on a compact core [-M, M], by interval bisection, and the points where it cannot be seen."""
+"""The sign of the distance d on a compact core, by interval bisection, and the points where it cannot be seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import sympy as sp
 from numerics.enclosure import DomainError, Interval, MeanValue, compile_interval
 
 SAMPLES: tuple[Fraction, ...] = tuple(
-    sorted({Fraction(k, 4) for k in range(-40, 41)} | {s * Fraction(2) ** k for k in range(-6, 9) for s in (1, -1)}, key=abs)
+    sorted(
+        {Fraction(k, 4) for k in range(-40, 41)} | {s * Fraction(2) ** k for k in range(-6, 9) for s in (1, -1)},
+        key=lambda p: (p.denominator, abs(p)),
+    )
 )
 """Where a formula is looked at first, the simplest points first."""
 MAX_BOXES = 20000
@@ -20,7 +23,7 @@ NARROWEST = Fraction(1, 2**36)
 
 @dataclass(frozen=True)
 class CoreScan:
-    """What was seen on [-M, M]; positive: d is defined, continuous and > 0 there."""
+    """What was seen; positive: d is defined, continuous and > 0 there."""
 
     positive: bool
     violation: Fraction | None = None
@@ -31,8 +34,8 @@ class CoreScan:
     """Points that could not be decided, in exact form where one was recognized."""
 
 
-def scan_core(d: sp.Expr, symbol: sp.Symbol, core: Fraction) -> CoreScan:
-    """Bisects [-M, M] until d > 0 is certain on every box, or a point is found where it is not."""
+def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction) -> CoreScan:
+    """Bisects [lo, hi] until d > 0 is certain on every box, or a point (anywhere) is found where it is not."""
     not_real = _not_real_at(d, symbol, SAMPLES)
     if not_real is not None:
         return CoreScan(False, not_real=not_real)
@@ -44,25 +47,25 @@ def scan_core(d: sp.Expr, symbol: sp.Symbol, core: Fraction) -> CoreScan:
                 return CoreScan(False, violation=p)
         except DomainError:
             undecided.append(p)
-    boxes = [(-core, core)]
+    boxes = [(lo, hi)]
     for _ in range(MAX_BOXES):
         if not boxes or len(undecided) > 64:
             break
-        lo, hi = boxes.pop()
-        middle = (lo + hi) / 2
-        if _positive(form, Interval.of(lo, hi)):
+        left, right = boxes.pop()
+        middle = (left + right) / 2
+        if _positive(form, Interval.of(left, right)):
             continue
         try:
             if form.natural(Interval.of(middle)).nonpositive():
                 return CoreScan(False, violation=middle)
         except DomainError:
             undecided.append(middle)
-        if hi - lo < NARROWEST:
+        if right - left < NARROWEST:
             undecided.append(middle)
         else:
-            boxes += [(lo, middle), (middle, hi)]
+            boxes += [(left, middle), (middle, right)]
     not_real = _not_real_at(d, symbol, undecided)
-    suspects = _recognized(undecided + [middle for lo, hi in boxes[:4] for middle in [(lo + hi) / 2]])
+    suspects = _recognized(undecided + [(left + right) / 2 for left, right in boxes[:4]])
     return CoreScan(not suspects, not_real=not_real, suspects=suspects)
 
 

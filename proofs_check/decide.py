@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, compile_interval
-from numerics.tails import point_germs
+from numerics.optimum import prove_nonnegative
+from numerics.tails import point_germs, tail_range
 from proofs_check.claim import Verdict
 from proofs_check.core_scan import SAMPLES, CoreScan, scan_core
+from proofs_check.forms import resolved, simpler
 from proofs_check.measures import (
     Bracket,
     boundary_distance,
@@ -25,14 +28,18 @@ from proofs_check.measures import (
     gradient_scale,
     log_lipschitz,
     modulus,
-    modulus_of_unstable,
+    modulus_of_both_signs,
+    modulus_of_oscillating,
 )
+from proofs_check.period import period
 from proofs_check.time_limit import time_limit
 from proofs_check.uniform_continuity import TailAnswer, decide_tail
-from theory.formula import FormulaError, resolve
-from theory.notation import w
+from theory.formula import FormulaError, format_formula, resolve
+from theory.notation import n, w
 
 CORES = (Fraction(8), Fraction(64))
+INFINITE: Bracket = (float("inf"), float("inf"))
+_PERIODIC = (TailAnswer(1, True, "continuous and periodic"),) * 2
 LIMIT_SECONDS = 20.0
 
 
@@ -105,7 +112,8 @@ def decide(
         with time_limit(LIMIT_SECONDS):
             return question.decide()
     except TimeoutError as timeout:
-        return Decision(str(f), time, Verdict.INCONCLUSIVE, str(timeout), **question.found)
+        verdict, reason = question.reached or (Verdict.INCONCLUSIVE, str(timeout))
+        return Decision(format_formula(f), time, verdict, reason, **question.found)
 
 
 @dataclass
@@ -115,32 +123,54 @@ class _Question:
     betas: tuple[Fraction, ...]
     found: dict[str, Any] = field(default_factory=dict)
     """The fields of the Decision that are known so far; they survive a time-out."""
+    reached: tuple[Verdict, str] | None = None
+    """The verdict and its reason, once they are known; the numbers that go with them may take longer."""
+
+    @cached_property
+    def distance(self) -> sp.Expr:
+        if self.time == "continuous":
+            return -self.f
+        return 1 - sp.Abs(self.f) if self.sign is None else simpler(resolved(1 - self.sign * self.f))
+
+    @cached_property
+    def sign(self) -> int | None:
+        """+1 for f ≥ 0 everywhere, -1 for f ≤ 0 everywhere, None where neither was proved."""
+        for sign in (1, -1):
+            if all(_sign_at(self.f, p) != -sign for p in SAMPLES) and prove_nonnegative(
+                sign * self.f, {w: ("-inf", "inf")}, max_boxes=2000, tail=tail_range(sign * self.f, w)
+            ):
+                return sign
+        return None
 
     @property
-    def distance(self) -> sp.Expr:
-        return -self.f if self.time == "continuous" else 1 - sp.Abs(self.f)
+    def logarithm_name(self) -> str:
+        return "log|f|" if self.time == "continuous" else "log(1-|f|)"
 
     def answer(self, verdict: Verdict, reason: str) -> Decision:
-        return Decision(str(self.f), self.time, verdict, reason, **self.found)
+        return Decision(format_formula(self.f), self.time, verdict, reason, **self.found)
 
     def decide(self) -> Decision:
         if not self.f.has(w) or sp.simplify(sp.diff(self.f, w)) == 0:
             return self._constant()
-        d = self.distance
-        scan = scan_core(d, w, CORES[0])
-        if scan.not_real is not None:
-            raise FormulaError(f"formula: it is not real at w = {scan.not_real}")
-        if scan.violation is not None:
-            return self._reaches_boundary(d, scan.violation)
-        if scan.suspects:
-            return self._suspicious(d, scan)
-        for core in CORES:
-            if core != CORES[0] and not scan_core(d, w, core).positive:
-                break
-            tails = [decide_tail(d, w, core, direction) for direction in (1, -1)]
+        d, whole = self.distance, period(self.f, w)
+        cores = [(-core, core) for core in CORES]
+        if whole is not None:
+            cores = [(Fraction(0), Fraction(Interval.of(whole).upper))]
+        for lo, hi in cores:
+            scan = scan_core(d, w, lo, hi)
+            if scan.not_real is not None:
+                raise FormulaError(f"formula: it is not real at w = {scan.not_real}")
+            if scan.violation is not None:
+                return self._reaches_boundary(d, scan.violation)
+            if scan.suspects:
+                return self._suspicious(d, scan)
+            tails = self._tails(d, hi) if whole is None else _PERIODIC
             if all(tail.uniform is not None for tail in tails):
                 break
-        return self._from_tails(d, tails)
+        return self._from_tails(d, tails, whole)
+
+    def _tails(self, d: sp.Expr, start: Fraction) -> tuple[TailAnswer, ...]:
+        return tuple(decide_tail(d, w, start, direction, self.logarithm_name) for direction in (1, -1))
 
     def _constant(self) -> Decision:
         value = Interval.of(sp.simplify(self.f.subs(w, 0)))
@@ -158,102 +188,139 @@ class _Question:
 
     # The unstable ones that reach the boundary, or leave the line.
 
-    def _unstable(self, reason: str, counterexample: Mapping[str, Any] | None, bounded_by: sp.Expr | None) -> Decision:
+    def _unstable(self, reason: str, counterexample: Mapping[str, Any] | None, g: Bracket) -> Decision:
         self.found |= {
             "counterexample": counterexample,
-            "modulus": tuple((beta, modulus_of_unstable(bounded_by, w, counterexample)) for beta in self.betas),
+            "modulus": tuple((beta, g) for beta in self.betas),
             "gradient_scale": gradient_scale(self.f, self.distance, w),
         }
         return self.answer(Verdict.REFUTED, reason)
 
     def _reaches_boundary(self, d: sp.Expr, point: Fraction) -> Decision:
         value = compile_interval(d, (w,))
-        zero = value(Interval.of(point))
-        exact = zero.lo == zero.hi == 0
-        changes_sign = any(_certainly_positive(value, p) for p in SAMPLES) and not self._has_gap(value, point)
+        at_point = value(Interval.of(point))
+        inside = next((p for p in SAMPLES if _certainly_positive(value, p)), None)
+        attained: bool | None = None
+        if (at_point.lo == at_point.hi == 0) or (inside is not None and _continuous_between(value, point, inside)):
+            attained = True
+        elif scan_core(-d, w, -CORES[0], CORES[0]).positive and all(t.sign > 0 for t in self._tails(-d, CORES[0])):
+            attained = False
         self.found = {
             "negative": False if self.time == "continuous" else None,
-            "attains_boundary": True if exact or changes_sign else None,
-            "boundary_distance": boundary_distance(self.f, d, w, self.time, exact or changes_sign),
+            "attains_boundary": attained,
+            "boundary_distance": self._boundary_distance(d, bool(attained)),
         }
-        other = next((p for p in SAMPLES if _certainly_differ(compile_interval(self.f, (w,)), p, point)), None)
-        where = "f(w) ≥ 0" if self.time == "continuous" else "|f(w)| ≥ 1"
+        f_value = compile_interval(self.f, (w,))
+        other = next((p for p in SAMPLES if _certainly_differ(f_value, p, point)), None)
+        where, what = ("f(w) ≥ 0", "integral") if self.time == "continuous" else ("|f(w)| ≥ 1", "sum")
         return self._unstable(
-            f"{where} at w = {point}: the mode does not decay there, and the integral of the definition diverges"
-            if self.time == "continuous"
-            else f"{where} at w = {point}: the mode does not decay there, and the sum of the definition diverges",
+            f"{where} at w = {point}: the mode does not decay there, and the {what} of the definition diverges",
             {"kind": "zero", "w": str(other), "w_tilde": str(point), "ratio": "inf"},
-            None,
+            INFINITE,
         )
 
-    def _has_gap(self, value: Any, point: Fraction) -> bool:
-        """Whether d may be undefined somewhere between the sample points."""
-        try:
-            return not all(value(Interval.of(k, k + 1)).is_finite() for k in range(-8, 8))
-        except DomainError:
-            return True
+    def _boundary_distance(self, d: sp.Expr, attained: bool) -> Bracket:
+        if attained and self.time == "continuous":
+            return 0.0, 0.0
+        lower, upper = boundary_distance(self.f, d, w, self.time, False, period(self.f, w))
+        return lower, min(upper, 0.0) if attained else upper
 
     def _suspicious(self, d: sp.Expr, scan: CoreScan) -> Decision:
-        """Points where the sign of d could not be seen: exact zeros, poles, or none of both."""
+        """Points where the sign of d could not be seen: exact zeros, poles, or neither."""
         for point in scan.suspects:
+            far = str(sp.simplify(point + 1))
             if sp.simplify(d.subs(w, point)) == 0:
                 self.found = {
                     "negative": False if self.time == "continuous" else None,
                     "attains_boundary": True,
-                    "boundary_distance": boundary_distance(self.f, d, w, self.time, True),
+                    "boundary_distance": self._boundary_distance(d, True),
                 }
-                reason = f"f reaches the stability boundary at w = {point}"
-                other = str(sp.simplify(point + 1))
-                return self._unstable(
-                    reason, {"kind": "zero", "w": other, "w_tilde": str(point), "ratio": "inf"}, None
-                )
+                counterexample = {"kind": "zero", "w": far, "w_tilde": str(point), "ratio": "inf"}
+                return self._unstable(f"f reaches the stability boundary at w = {point}", counterexample, INFINITE)
             kind = _singularity(d, point)
             if kind is not None:
-                self.found = {"negative": None, "attains_boundary": None}
+                if self._only_poles(d, scan):
+                    self.found = {
+                        "negative": True if self.time == "continuous" else None,
+                        "attains_boundary": False,
+                        "boundary_distance": boundary_distance(self.f, d, w, self.time, True, None),
+                    }
                 limit = "|f| → ∞" if kind == "pole" else "f tends to the stability boundary"
-                near, far = str(point + 1 / sp.Symbol("n")), str(sp.simplify(point + 1))
-                pair = (near, far) if kind == "pole" else (far, near)
+                pair = (str(point + 1 / n), far) if kind == "pole" else (far, str(point + 1 / n))
                 counterexample = {"kind": kind, "w": pair[0], "w_tilde": pair[1], "ratio": "inf"}
-                return self._unstable(f"{limit} at w = {point}", counterexample, None)
+                return self._unstable(f"{limit} at w = {point}", counterexample, INFINITE)
         near = ", ".join(str(sp.N(p, 6)) for p in scan.suspects[:3])
-        self.found = {"negative": None, "attains_boundary": None}
         return self.answer(
             Verdict.INCONCLUSIVE, f"near w = {near} it is not decided whether f is defined and inside the boundary"
         )
 
+    def _only_poles(self, d: sp.Expr, scan: CoreScan) -> bool:
+        """Whether d > 0 wherever it is defined: every suspect is a pole with d → +∞ on both sides."""
+        for point in scan.suspects:
+            for direction in (1, -1):
+                germs = point_germs(d, w, point, Fraction(64), direction)
+                if not any(germ.diverges and germ.sign > 0 for _, germ in germs):
+                    return False
+        return all(tail.sign > 0 for tail in self._tails(d, CORES[0]))
+
     # Where d > 0 on the core: the tails decide.
 
-    def _from_tails(self, d: sp.Expr, tails: Sequence[TailAnswer]) -> Decision:
+    def _from_tails(self, d: sp.Expr, tails: Sequence[TailAnswer], whole: sp.Expr | None) -> Decision:
         if any(tail.sign < 0 for tail in tails):
             return self._reaches_boundary(d, next(p for p in _far_points() if _certainly_negative(d, p)))
-        positive = all(tail.sign > 0 for tail in tails)
+        if not all(tail.sign > 0 for tail in tails):
+            return self.answer(Verdict.INCONCLUSIVE, next(tail.reason for tail in tails if not tail.sign))
         self.found = {
-            "negative": (True if positive else None) if self.time == "continuous" else None,
-            "attains_boundary": False if positive else None,
-            "boundary_distance": boundary_distance(self.f, d, w, self.time, False) if positive else None,
+            "negative": True if self.time == "continuous" else None,
+            "attains_boundary": False,
+            "boundary_distance": boundary_distance(self.f, d, w, self.time, True, whole),
         }
         broken = next((tail for tail in tails if tail.uniform is False), None)
-        if broken is not None and positive:
-            self.found |= {"log_lipschitz": (float("inf"), float("inf"))}
-            return self._unstable(broken.reason, broken.counterexample, d)
-        if positive and all(tail.uniform for tail in tails):
-            return self._stable(d, tails)
-        unclear = next(tail for tail in tails if not tail.sign or tail.uniform is None)
-        return self.answer(Verdict.INCONCLUSIVE, unclear.reason)
+        if broken is not None:
+            self.found |= {"log_lipschitz": INFINITE}
+            ratio = INFINITE[0] if broken.counterexample is None else float(broken.counterexample["ratio"])
+            g = INFINITE if broken.steep else modulus_of_oscillating(d, w, ratio)
+            return self._unstable(broken.reason, broken.counterexample, g)
+        if all(tail.uniform for tail in tails):
+            return self._stable(d, tails, whole)
+        return self.answer(Verdict.INCONCLUSIVE, next(tail.reason for tail in tails if tail.uniform is None))
 
-    def _stable(self, d: sp.Expr, tails: Sequence[TailAnswer]) -> Decision:
-        lipschitz = log_lipschitz(d, w)
+    def _stable(self, d: sp.Expr, tails: Sequence[TailAnswer], whole: sp.Expr | None) -> Decision:
+        name = self.logarithm_name
+        reason = f"{name} is continuous, and uniformly so: " + "; ".join(tail.reason for tail in tails)
+        self.reached = (Verdict.ENCLOSED, reason)
+        lipschitz = log_lipschitz(d, w, whole)
+        if lipschitz[1] < INFINITE[1]:
+            reason = f"{name} is Lipschitz on the whole line, with a constant of at most {lipschitz[1]:.9g}"
+            self.reached = (Verdict.ENCLOSED, reason)
         self.found |= {"log_lipschitz": lipschitz, "gradient_scale": gradient_scale(self.f, d, w)}
-        self.found |= {"modulus": tuple((beta, modulus(d, w, beta, lipschitz)) for beta in self.betas)}
         self.found |= {"gradient_over_weight": gradient_over_weight(self.f, d, w)}
-        what = "log|f|" if self.time == "continuous" else "log(1-|f|)"
-        if lipschitz[1] < float("inf"):
-            return self.answer(
-                Verdict.ENCLOSED, f"{what} is Lipschitz on the whole line, with a constant of at most {lipschitz[1]:.6g}"
-            )
-        return self.answer(
-            Verdict.ENCLOSED, f"{what} is uniformly continuous: continuous on the core, and {tails[0].reason}; {tails[1].reason}"
-        )
+        for beta in self.betas:
+            if self.time == "discrete" and self.sign is None:
+                g = modulus_of_both_signs(self.f, d, w, beta, whole)
+            else:
+                g = modulus(d, w, beta, lipschitz, whole)
+            self.found["modulus"] = (*self.found.get("modulus", ()), (beta, g))
+        return self.answer(Verdict.ENCLOSED, reason)
+
+
+def _sign_at(expr: sp.Expr, point: Fraction) -> int:
+    """The certain sign of an expression at a point, or 0."""
+    try:
+        value = compile_interval(expr, (w,))(Interval.of(point))
+    except DomainError:
+        return 0
+    return 1 if value.lo > 0 else -1 if value.hi < 0 else 0
+
+
+def _continuous_between(value: Any, p: Fraction, q: Fraction) -> bool:
+    """Whether finite ranges on a chain of boxes show a function to be continuous from p to q."""
+    lo, hi = min(p, q), max(p, q)
+    steps = [lo + (hi - lo) * k / 64 for k in range(65)]
+    try:
+        return all(value(Interval.of(*ends)).is_finite() for ends in zip(steps, steps[1:], strict=False))
+    except DomainError:
+        return False
 
 
 def _singularity(d: sp.Expr, point: sp.Expr) -> str | None:

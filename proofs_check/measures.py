@@ -6,56 +6,99 @@ Every bracket (lower, upper) holds true bounds, rounded outward. L = log d, wher
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, compile_interval
-from numerics.optimum import infimum, supremum
-from numerics.tails import point_germs, tail_germs, tail_range
+from numerics.optimum import supremum
+from numerics.tails import Germ, germs, point_germs, tail_germs, tail_range
 from proofs_check.core_scan import SAMPLES
-from proofs_check.uniform_continuity import log_magnitude
+from proofs_check.forms import log_magnitude, log_slope, resolved, simpler
+from theory.formula import format_formula
 
 Bracket = tuple[float, float]
-LINE = ("-inf", "inf")
+CORES = (Fraction(8), Fraction(64), Fraction(1024))
+FAR: tuple[Fraction, ...] = tuple(Fraction(2) ** k for k in (3, 5, 7, 9, 12, 16))
 MAX_BOXES = 4000
+TOLERANCE = 1e-8
 
 
-def boundary_distance(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, time: str, attained: bool) -> Bracket:
-    """inf |f| in continuous time, inf (1 - |f|) in discrete time."""
-    if time == "continuous":
-        if attained:
-            return 0.0, 0.0
-        d = sp.Abs(f) if f.has(sp.Abs) else d
+def extremum(
+    d: sp.Expr,
+    symbol: sp.Symbol,
+    whole: sp.Expr | None,
+    quantity: Callable[[sp.Expr, sp.Symbol], sp.Expr],
+    part: Callable[[Germ], Interval] | None = None,
+) -> Bracket:
+    """sup over the line of a quantity of d: over one period `whole`, or over both half-lines, with |w| = x ≥ 0 resolved.
+
+    `part` is the same quantity, as read off the germ of d on a tail.
+    """
+    if whole is not None:
+        found = supremum(quantity(d, symbol), {symbol: (0, whole)}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
+        return found.lower, found.upper
+    x = sp.Dummy("x", positive=True)
+    sides = [_half_line(resolved(d.subs(symbol, direction * x)), x, quantity, part) for direction in (1, -1)]
+    return max(lower for lower, _ in sides), max(upper for _, upper in sides)
+
+
+def _half_line(
+    d: sp.Expr,
+    x: sp.Symbol,
+    quantity: Callable[[sp.Expr, sp.Symbol], sp.Expr],
+    part: Callable[[Germ], Interval] | None,
+) -> Bracket:
+    """sup over x ≥ 0: over a core [0, M] and the tail beyond it.
+
+    The core grows while the tail might exceed it; where the supremum is only approached at infinity, the limit and
+    values far out give the lower end.
+    """
+    expr = quantity(d, x)
+    if not expr.has(x):
+        value = Interval.of(expr)
+        return value.lower, value.upper
+    limit = next((germ.limit for _, germ in germs(expr, x, Fraction(8)) if germ.limit is not None), None)
+    lower = max([-math.inf if limit is None else limit.lower, *_values(compile_interval(expr, (x,)), FAR)])
+    upper = math.inf
+    tails = [tail_range(expr, x)] + ([] if part is None else [tail_range(d, x, part)])
+    for core in CORES:
+        outside = min(tail(Interval.of(core, "inf")).upper for tail in tails)
+        if outside == math.inf and core != CORES[-1]:
+            continue
+        found = supremum(expr, {x: (0, core)}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
+        lower = max(lower, found.lower)
+        upper = min(upper, max(found.upper, outside))
+        if outside <= found.upper or upper <= lower + TOLERANCE * max(1.0, abs(lower)):
+            break
+    return lower, upper
+
+
+def boundary_distance(
+    f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, time: str, inside: bool, whole: sp.Expr | None
+) -> Bracket:
+    """inf |f| in continuous time, inf (1 - |f|) in discrete time; `inside`: d > 0 everywhere."""
+    if time == "continuous" and not inside:
+        d = sp.Abs(f)
     try:
-        found = infimum(d, {symbol: LINE}, max_boxes=MAX_BOXES, tail=tail_range(d, symbol))
+        found = extremum(d, symbol, whole, lambda distance, x: -distance)
     except DomainError:
-        return -math.inf, math.inf
-    lower, upper = found.lower, found.upper
-    if not attained and time == "continuous":
+        return (0.0 if time == "continuous" else -math.inf), math.inf
+    lower, upper = 0.0 - found[1], 0.0 - found[0]
+    if time == "continuous" or inside:
         lower = max(lower, 0.0)
-    if any(germ.vanishes for direction in (1, -1) for _, germ in tail_germs(d, symbol, Fraction(8), direction)):
-        upper = min(upper, 0.0)
     return lower, upper
 
 
-def log_lipschitz(d: sp.Expr, symbol: sp.Symbol) -> Bracket:
+def log_lipschitz(d: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Bracket:
     """sup |L'| = sup |d'/d| over the line; the upper end is inf where no finite bound was found."""
-    slope = sp.diff(log_magnitude(d), symbol)
-    if not slope.has(symbol):
-        size = Interval.of(slope).abs()
-        return size.lower, size.upper
-    by_slope, by_rule = tail_range(slope, symbol), tail_range(d, symbol, lambda germ: germ.log_slope)
-
-    def tail(box: Interval) -> Interval:
-        return by_slope(box).abs().intersect(by_rule(box).abs())
-
-    found = supremum(sp.Abs(slope), {symbol: LINE}, max_boxes=MAX_BOXES, tail=tail)
-    upper = found.upper
-    lower = math.inf if upper == math.inf and _diverges_at_zero(slope, symbol) else max(found.lower, 0.0)
-    return lower, upper
+    lower, upper = extremum(
+        d, symbol, whole, lambda distance, x: sp.Abs(simpler(log_slope(distance, x))), lambda germ: germ.log_slope.abs()
+    )
+    if upper == math.inf and _diverges_at_zero(log_slope(d, symbol), symbol):
+        lower = math.inf
+    return max(lower, 0.0), upper
 
 
 def _diverges_at_zero(expr: sp.Expr, symbol: sp.Symbol) -> bool:
@@ -63,8 +106,8 @@ def _diverges_at_zero(expr: sp.Expr, symbol: sp.Symbol) -> bool:
     return any(germ.diverges for germ in sides)
 
 
-def modulus(d: sp.Expr, symbol: sp.Symbol, beta: Fraction, lipschitz: Bracket) -> Bracket:
-    """The least g(β) = e^{ω(β)} - 1, ω(β) = sup_{|w̃-w| ≤ β} |L(w̃) - L(w)|.
+def modulus(d: sp.Expr, symbol: sp.Symbol, beta: Fraction, lipschitz: Bracket, whole: sp.Expr | None) -> Bracket:
+    """The least g(β) = e^{ω(β)} - 1, ω(β) = sup_{|w̃-w| ≤ β} |L(w̃) - L(w)|, of an f that does not change its sign.
 
     ω is at most β·sup|L'|; where values of L at sample points do not reach that, |L(w+δ) - L(w)| is maximized over
     w ∈ [-M, M], 0 ≤ δ ≤ β, and the tails are bounded by β·sup|L'| or by the oscillation of L there.
@@ -72,19 +115,58 @@ def modulus(d: sp.Expr, symbol: sp.Symbol, beta: Fraction, lipschitz: Bracket) -
     logarithm = log_magnitude(d)
     radius = sp.Rational(beta.numerator, beta.denominator)
     gap = sp.Abs(logarithm.subs(symbol, symbol + radius) - logarithm)
-    lower = max(_values(compile_interval(gap, (symbol,)), SAMPLES), default=0.0)
+    lower = max(_values(compile_interval(gap, (symbol,)), SAMPLES + FAR + tuple(-p for p in FAR)), default=0.0)
     upper = (Interval.of(beta) * Interval.of(lipschitz[1])).upper if math.isfinite(lipschitz[1]) else math.inf
-    if upper > lower * (1 + 1e-9):
+    if upper > lower * (1 + TOLERANCE):
         delta = sp.Dummy("delta", nonnegative=True)
         moved = sp.Abs(logarithm.subs(symbol, symbol + delta) - logarithm)
-        for core in (Fraction(8), Fraction(64), Fraction(1024)):
-            found = supremum(moved, {symbol: (-core, core), delta: (0, radius)}, max_boxes=MAX_BOXES)
-            lower = max(lower, found.lower)
-            tails = max(_tail_oscillation(d, symbol, core - beta, beta, side) for side in (1, -1))
-            upper = min(upper, max(found.upper, tails))
-            if tails <= found.upper:
-                break
+        found = _over_pairs(moved, symbol, delta, (0, radius), d, beta, whole)
+        lower, upper = max(lower, found[0]), min(upper, found[1])
     return Interval.of(lower).expm1().lower, Interval.of(upper).expm1().upper if upper < math.inf else math.inf
+
+
+def modulus_of_both_signs(
+    f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, beta: Fraction, whole: sp.Expr | None
+) -> Bracket:
+    """The least g(β) in discrete time, for an f that may change its sign:
+
+        (1-|λ|) Σ_k |λ̃^k - λ^k| = (1-|λ|)·( |A(λ̃) - A(λ)| + |B(λ̃) - B(λ)| ),  A = 1/(1-λ²),  B = λ/(1-λ²),
+
+    the sums over even and over odd k, each of one sign. On a tail, where f has one sign, it is e^{|ΔL|} - 1.
+    """
+    delta = sp.Dummy("delta", real=True)
+    even, odd = 1 / (1 - f**2), f / (1 - f**2)
+    gaps = (sp.Abs(part.subs(symbol, symbol + delta) - part) for part in (even, odd))
+    normalized = (1 - sp.Abs(f)) * sp.Add(*gaps)
+    radius = sp.Rational(beta.numerator, beta.denominator)
+    lower, upper = _over_pairs(normalized, symbol, delta, (-radius, radius), d, beta, whole, exponential=True)
+    return max(lower, 0.0), upper
+
+
+def _over_pairs(
+    moved: sp.Expr,
+    symbol: sp.Symbol,
+    delta: sp.Symbol,
+    deltas: tuple[sp.Expr | int, sp.Expr],
+    d: sp.Expr,
+    beta: Fraction,
+    whole: sp.Expr | None,
+    exponential: bool = False,
+) -> Bracket:
+    """sup of a function of w and δ, with the tails bounded by what |ΔL| is there (e^{|ΔL|} - 1 with `exponential`)."""
+    lower, upper = 0.0, math.inf
+    for core in CORES:
+        ends = (-core, core) if whole is None else (0, whole)
+        found = supremum(moved, {symbol: ends, delta: deltas}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
+        outside = 0.0
+        if whole is None:
+            outside = max(_tail_oscillation(d, symbol, core - beta, beta, side) for side in (1, -1))
+        if exponential and outside < math.inf:
+            outside = Interval.of(outside).expm1().upper
+        lower, upper = max(lower, found.lower), min(upper, max(found.upper, outside))
+        if outside <= found.upper:
+            break
+    return lower, upper
 
 
 def _values(closure: Callable[..., Interval], points: tuple[Fraction, ...]) -> list[float]:
@@ -116,50 +198,45 @@ def _tail_oscillation(d: sp.Expr, symbol: sp.Symbol, start: Fraction, beta: Frac
     return bound
 
 
-def modulus_of_unstable(d: sp.Expr | None, symbol: sp.Symbol, counterexample: Mapping[str, Any] | None) -> Bracket:
-    """The least g(β) of an unstable f, the same for every β: at least |ratio - 1|, at most sup d/inf d - 1.
+def modulus_of_oscillating(d: sp.Expr, symbol: sp.Symbol, ratio: float) -> Bracket:
+    """The least g(β), the same for every β > 0, where d takes values of this ratio ever closer together.
 
-    With d None (f reaches the boundary or leaves the line) the normalized integral itself is infinite.
+    At least ratio - 1, at most sup d/inf d - 1.
     """
-    if d is None or counterexample is None:
-        return (math.inf, math.inf) if d is None else (0.0, math.inf)
-    low = infimum(d, {symbol: LINE}, max_boxes=MAX_BOXES, tail=tail_range(d, symbol)).lower
-    high = supremum(d, {symbol: LINE}, max_boxes=MAX_BOXES, tail=tail_range(d, symbol)).upper
-    ratio = float(counterexample["ratio"])
-    if low > 0 and high < math.inf:
-        return math.nextafter(ratio, 0) - 1, (Interval.of(high) / Interval.of(low) - 1).upper
-    return ratio - 1, math.inf
+    high = extremum(d, symbol, None, lambda distance, x: distance)[1]
+    low = -extremum(d, symbol, None, lambda distance, x: -distance)[1]
+    upper = (Interval.of(high) / Interval.of(low) - 1).upper if low > 0 and high < math.inf else math.inf
+    return math.nextafter(ratio - 1, 0), upper
 
 
 def gradient_scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> str:
     """|f'|/d² as a formula."""
-    return str(_scale(f, d, symbol))
+    return format_formula(_scale(f, d, symbol))
 
 
 def _scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
-    return sp.simplify(sp.Abs(sp.diff(f, symbol)) / d**2)
+    return simpler(sp.Abs(sp.diff(f, symbol)) / d**2).replace(sp.Abs(sp.sign(symbol)), sp.S.One)
 
 
 def gradient_over_weight(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> Bracket | None:
     """sup_w |f'|/(d²|w|); None where it could not be enclosed near 0."""
-    ratio = sp.simplify(_scale(f, d, symbol) / sp.Abs(symbol))
+    ratio = simpler(_scale(f, d, symbol) / sp.Abs(symbol))
     if not ratio.has(symbol):
         size = Interval.of(ratio)
         return size.lower, size.upper
     start = Fraction(16)
-    near: list[Bracket] = []
+    brackets: list[Bracket] = []
     for direction in (1, -1):
-        germs = [germ for _, germ in point_germs(ratio, symbol, sp.S.Zero, start, direction)]
-        if any(germ.diverges for germ in germs):
+        near = [germ for _, germ in point_germs(ratio, symbol, sp.S.Zero, start, direction)]
+        far = [germ for _, germ in tail_germs(ratio, symbol, Fraction(8), direction)]
+        if any(germ.diverges for germ in near + far):
             return math.inf, math.inf
-        if not germs:
+        if not near:
             return None
-        near.append((max(germ.start.lower for germ in germs), min(germ.value.upper for germ in germs)))
-    edge = 1 / start
-    for ends in ((edge, "inf"), ("-inf", -edge)):
-        direction = 1 if ends[1] == "inf" else -1
-        if any(germ.diverges for _, germ in tail_germs(ratio, symbol, Fraction(8), direction)):
-            return math.inf, math.inf
-        found = supremum(ratio, {symbol: ends}, max_boxes=MAX_BOXES, tail=tail_range(ratio, symbol))
-        near.append((found.lower, found.upper))
-    return max(lower for lower, _ in near), max(upper for _, upper in near)
+        brackets.append((max(germ.start.lower for germ in near), min(germ.value.upper for germ in near)))
+        x = sp.Dummy("x", positive=True)
+        mirrored = ratio.subs(symbol, direction * x)
+        outside = min((germ.value.upper for germ in far), default=math.inf)
+        found = supremum(mirrored, {x: (1 / start, 8)}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
+        brackets.append((found.lower, max(found.upper, outside)))
+    return max(lower for lower, _ in brackets), max(upper for _, upper in brackets)

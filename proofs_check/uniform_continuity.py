@@ -14,6 +14,8 @@ Let L = log|d| on x ≥ M. Used here:
 4. Along the solutions of φ(x_n) = 2πn + p let L'(x_n) = S(x_n) → ±∞, and let |L''| ≤ B with B/S² → 0 and B'/B bounded.
    Then |L(x_n + 1/|S|) - L(x_n) ∓ 1| ≤ (B/2S²)·(1 + o(1)) → 0: the ratio of d tends to e once more.
 
+In 2 and 4 the step can be repeated k times, for every k, within any β > 0 far enough out: sup |L(w̃) - L(w)| = ∞.
+
 Source: derived here.
 """
 
@@ -29,6 +31,7 @@ import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, enclose
 from numerics.tails import Germ, germs
+from proofs_check.forms import log_magnitude, log_slope, simpler
 from theory.notation import n
 
 PHASES = (sp.S.Zero, sp.pi / 2, sp.pi, 3 * sp.pi / 2)
@@ -42,16 +45,17 @@ class TailAnswer:
     uniform: bool | None
     reason: str
     counterexample: Mapping[str, Any] | None = None
+    steep: bool = False
+    """log|d| is not uniformly continuous, and moreover sup |log|d(w̃)| - log|d(w)|| = ∞ over |w̃ - w| ≤ β, every β > 0."""
 
 
-def log_magnitude(expr: sp.Expr) -> sp.Expr:
-    """log|expr|, factor by factor."""
-    factors = (factor.as_base_exp() for factor in sp.Mul.make_args(expr))
-    return sp.Add(*(p * sp.log(sp.Abs(base)) for base, p in factors))
+def decide_tail(
+    d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int, name: str = "log|d|"
+) -> TailAnswer:
+    """Decides uniform continuity of log|d| on [start, ∞), or on (-∞, -start] for direction -1.
 
-
-def decide_tail(d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int) -> TailAnswer:
-    """Decides uniform continuity of log|d| on [start, ∞), or on (-∞, -start] for direction -1."""
+    `name` is what the reasons call log|d|.
+    """
     side = "+∞" if direction > 0 else "-∞"
     x = sp.Dummy("x", positive=True)
     signed = None
@@ -59,49 +63,49 @@ def decide_tail(d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int) 
         if not germ.sign:
             continue
         signed = signed or (form, germ)
-        answer = _smooth(germ, side)
+        answer = _smooth(germ, side, name)
         if answer:
             return answer
     if signed is None:
-        return TailAnswer(0, None, f"the sign of the distance to the boundary is not known towards {side}")
+        return TailAnswer(0, None, f"towards {side} it is not decided whether f stays inside the stability boundary")
     form, germ = signed
     logarithm = log_magnitude(form)
     if any(g.uniform for _, g in germs(logarithm, x, start)):
-        return TailAnswer(germ.sign, True, f"towards {side} its logarithm is composed of uniformly continuous functions")
-    slope = sp.diff(logarithm, x)
+        return TailAnswer(germ.sign, True, f"towards {side} {name} is composed of uniformly continuous functions")
+    slope = log_slope(form, x)
     for _, g in germs(slope, x, start):
         if g.value.is_finite():
-            return TailAnswer(germ.sign, True, _bounded_slope(g.value, side))
+            return TailAnswer(germ.sign, True, _bounded_slope(g.value, side, name))
         if g.diverges:
-            reason = f"the slope of its logarithm is unbounded: it diverges towards {side}"
-            return TailAnswer(germ.sign, False, reason, _steep_sequence(slope, g, x, start, direction))
+            reason = f"the slope of {name} diverges towards {side}"
+            return TailAnswer(germ.sign, False, reason, _steep_sequence(slope, g, x, start, direction), steep=True)
     fast = _fast_oscillation(logarithm, x, start, direction)
     if fast:
-        return TailAnswer(germ.sign, False, f"its logarithm oscillates ever faster towards {side}", fast)
+        return TailAnswer(germ.sign, False, f"{name} oscillates ever faster towards {side}", fast)
     steep = _steep_waves(logarithm, slope, x, start, direction)
     if steep:
-        return TailAnswer(germ.sign, False, f"its logarithm oscillates ever more steeply towards {side}", steep)
-    return TailAnswer(germ.sign, None, f"the rules do not decide uniform continuity of its logarithm towards {side}")
+        return TailAnswer(germ.sign, False, f"{name} oscillates ever more steeply towards {side}", steep, steep=True)
+    return TailAnswer(germ.sign, None, f"the rules do not decide whether {name} is uniformly continuous towards {side}")
 
 
-def _smooth(germ: Germ, side: str) -> TailAnswer | None:
+def _smooth(germ: Germ, side: str, name: str) -> TailAnswer | None:
     if germ.log_slope.is_finite():
-        return TailAnswer(germ.sign, True, _bounded_slope(germ.log_slope, side))
+        return TailAnswer(germ.sign, True, _bounded_slope(germ.log_slope, side, name))
     limit = germ.limit
     if limit is not None and limit.is_finite() and (limit.lo > 0 or limit.hi < 0):
-        return TailAnswer(germ.sign, True, f"towards {side} it has a finite limit that is not 0")
+        return TailAnswer(germ.sign, True, f"towards {side} {name} has a finite limit")
     return None
 
 
-def _bounded_slope(slope: Interval, side: str) -> str:
-    return f"towards {side} the slope of its logarithm is at most {max(abs(slope.lower), abs(slope.upper)):.6g}"
+def _bounded_slope(slope: Interval, side: str, name: str) -> str:
+    return f"towards {side} the slope of {name} is at most {max(abs(slope.lower), abs(slope.upper)):.6g}"
 
 
 def _steep_sequence(
     slope: sp.Expr, germ: Germ, x: sp.Symbol, start: Fraction, direction: int
 ) -> Mapping[str, Any] | None:
     """x_n = n and n + 1/|L'(n)|, where 1/L' varies slowly: the ratio of d tends to e (the larger value first)."""
-    step = sp.simplify(1 / slope)
+    step = simpler(1 / slope)
     if not any(g.vanishes for _, g in germs(sp.diff(step, x), x, start)):
         return None
     rising = germ.value.lo > 0

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import sympy as sp
+from sympy.printing.str import StrPrinter
 
 from theory.notation import w as WEIGHT
 
@@ -358,3 +359,22 @@ def resolve(text: str, time: str = "continuous", values: Mapping[str, object] | 
     if len(text) <= MAX_LENGTH and _split_named(text) is not None:
         return named(text, time, values)
     return parse(text, values)
+
+
+class _Printer(StrPrinter):  # type: ignore[misc]
+    """Prints in the grammar of this module."""
+
+    def _print_Abs(self, expr: sp.Expr) -> str:
+        return f"abs({self._print(expr.args[0])})"
+
+    def _print_Max(self, expr: sp.Expr) -> str:
+        other = [arg for arg in expr.args if arg != 0]
+        return f"relu({self._print(other[0])})" if len(other) == 1 else super()._print_Function(expr)
+
+    def _print_Exp1(self, expr: sp.Expr) -> str:
+        return "e"
+
+
+def format_formula(expr: sp.Expr) -> str:
+    """The text of an expression, in the grammar that `parse` reads."""
+    return str(_Printer().doprint(expr))

@@ -1,0 +1,35 @@
+"""Forms of an expression: its logarithm and logarithmic slope, factor by factor, and a simpler equal one."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+
+def simpler(expr: sp.Expr) -> sp.Expr:
+    """What SymPy makes of the expression, where that is shorter and has no case distinctions."""
+    simple = sp.simplify(expr)
+    return expr if simple.has(sp.Piecewise) or sp.count_ops(simple) > sp.count_ops(expr) else simple
+
+
+def resolved(expr: sp.Expr) -> sp.Expr:
+    """The expression with 1 - tanh v as 2/(e^{2v} + 1), which does not cancel."""
+    if not (isinstance(expr, sp.Add) and sp.S.One in expr.args and any(term.has(sp.tanh) for term in expr.args)):
+        return expr
+    return expr.replace(sp.tanh, lambda v: 1 - 2 / (sp.exp(2 * v) + 1))
+
+
+def log_magnitude(expr: sp.Expr) -> sp.Expr:
+    """log|expr|, factor by factor."""
+    factors = (factor.as_base_exp() for factor in sp.Mul.make_args(expr))
+    return sp.Add(*(p * sp.log(sp.Abs(base)) for base, p in factors))
+
+
+def log_slope(expr: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
+    """expr'/expr, factor by factor."""
+    factors = (factor.as_base_exp() for factor in sp.Mul.make_args(expr))
+    return sp.Add(
+        *(
+            sp.diff(p * sp.log(base), symbol) if p.has(symbol) else p * sp.diff(base, symbol) / base
+            for base, p in factors
+        )
+    )

@@ -1,0 +1,186 @@
+"""The ledger as one self-contained HTML page: no script, no network, formulas drawn as paths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from proofs_check.claim import Claim, Verdict
+from proofs_check.derivation import derivations
+from proofs_check.formula_svg import FormulaSheet
+from proofs_check.ledger import ClaimResult, LedgerResult, VariantResult
+from proofs_check.outcome import RouteResult, json_value
+from proofs_check.report import brief, by_label, failing_as_printed, state_line, surprises
+
+SIGNS = {
+    Verdict.PROVED: "✓",
+    Verdict.ENCLOSED: "✓",
+    Verdict.SUPPORTED: "≈",
+    Verdict.REFUTED: "✗",
+    Verdict.INCONCLUSIVE: "?",
+}
+
+STYLE = Path(__file__).with_name("report.css")
+
+
+def html(result: LedgerResult) -> str:
+    """The whole page."""
+    sheet = FormulaSheet()
+    style = STYLE.read_text(encoding="utf-8")
+    shown = {claim.claim.id for claim in result.claims}
+    body = [
+        "<h1>What the StableSSM paper says, and what holds</h1>",
+        f'<p class="soft">{escape(_made(result))}</p>',
+        f'<p class="card{"" if result.as_expected else " alarm"}">{escape(state_line(result))}</p>',
+        _alarm(result),
+        _failing(result, sheet, shown),
+        _contents(result),
+        "<h2>The statements</h2>",
+        *(_claim(claim, sheet, shown) for claim in result.claims),
+        _end(result),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>StableSSM: what holds</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"{sheet.definitions()}\n" + "\n".join(part for part in body if part) + "\n</body>\n</html>"
+    )
+
+
+def _made(result: LedgerResult) -> str:
+    level = f"{result.level} level, seed {result.seed}, {result.seconds:.1f} s in {result.jobs} processes"
+    return f"Wang & Li, StableSSM, ICML 2024 (arXiv:2311.14495), checked by stablessm: {level}."
+
+
+def badge(verdict: Verdict) -> str:
+    """The verdict as a coloured label; sign and text say it without the colour."""
+    return f'<span class="badge {verdict.name}" title="{escape(verdict.value)}">{SIGNS[verdict]} {verdict.name}</span>'
+
+
+def _link(claim_id: str, shown: set[str]) -> str:
+    code = f"<code>{escape(claim_id)}</code>"
+    return f'<a href="#{escape(claim_id)}">{code}</a>' if claim_id in shown else code
+
+
+def _alarm(result: LedgerResult) -> str:
+    items = [(claim.claim.id, line) for claim in result.claims for line in surprises(claim)]
+    items += [(id, "not finished") for id in result.unfinished]
+    if not items:
+        return ""
+    shown = {claim.claim.id for claim in result.claims}
+    rows = "".join(f"<li>{_link(id, shown)}: {escape(line)}</li>" for id, line in items)
+    return f'<section class="card alarm"><h3>Not as expected</h3><ul>{rows}</ul></section>'
+
+
+def _failing(result: LedgerResult, sheet: FormulaSheet, shown: set[str]) -> str:
+    """The top of the page: printed statements that are false, each with its counterexample and what holds instead."""
+    failing = failing_as_printed(result)
+    if not failing:
+        return ""
+    cards = []
+    for found in failing:
+        claim = found.claim
+        instead = f"<p>What holds instead: {_link(claim.amended_by, shown)}</p>" if claim.amended_by else ""
+        cards.append(
+            f'<section class="card"><h3>{badge(found.outcome.verdict)} {escape(claim.label)}: '
+            f'<a href="#{escape(claim.id)}">{escape(claim.title)}</a></h3><p>{escape(claim.statement)}</p>'
+            f'<div class="formula">{sheet.svg(claim.latex)}</div>'
+            f"<p>Counterexample: <code>{escape(brief(found.outcome.counterexample, 300))}</code></p>{instead}</section>"
+        )
+    return "<h2>What is false as printed</h2>" + "".join(cards)
+
+
+def _contents(result: LedgerResult) -> str:
+    parts = ['<h2>Contents</h2><nav class="contents">']
+    for label, claims in by_label(result.claims).items():
+        items = "".join(
+            f"<li><span>{badge(claim.outcome.verdict)}</span>"
+            f'<a href="#{escape(claim.claim.id)}">{escape(claim.claim.title)}</a></li>'
+            for claim in claims
+        )
+        parts.append(f"<h4>{escape(label)}</h4><ul>{items}</ul>")
+    return "".join([*parts, "</nav>"])
+
+
+def _claim(result: ClaimResult, sheet: FormulaSheet, shown: set[str]) -> str:
+    claim, outcome = result.claim, result.outcome
+    mark = "as expected" if result.as_expected else f"NOT as expected, {claim.expected.name} was; see the top"
+    kinds = {"printed": "as the paper prints it", "amended": "amended", "derived": "derived here"}
+    parts = [
+        f'<article id="{escape(claim.id)}"><h3>{badge(outcome.verdict)} {escape(claim.title)}</h3>',
+        f'<p class="soft">{escape(claim.label)} · {kinds[claim.kind.value]} · <code>{escape(claim.id)}</code></p>',
+        f'<p>{escape(claim.statement)}</p><div class="formula">{sheet.svg(claim.latex)}</div>',
+        _hypotheses(claim),
+        f"<p><strong>{outcome.verdict.name}</strong> ({mark}): {escape(outcome.reason)}</p>",
+        f'<p class="soft">{outcome.verdict.name} means {escape(outcome.verdict.value)}.</p>',
+        f"<h4>Counterexample</h4>{_values(outcome.counterexample)}" if outcome.counterexample else "",
+        f"<p>What holds instead: {_link(claim.amended_by, shown)}</p>" if claim.amended_by else "",
+        "<h4>Routes</h4>",
+        *(_route(route) for route in outcome.routes),
+        _variants("Falsified variants, which the same routes must refute", result.mutants, "refuted", "NOT refuted"),
+        _variants("Controls, which the same routes must affirm", result.controls, "affirmed", "NOT affirmed"),
+        _derivation(claim),
+        "</article>",
+    ]
+    return "".join(parts)
+
+
+def _hypotheses(claim: Claim) -> str:
+    if not claim.hypotheses:
+        return ""
+    return "<h4>Hypotheses</h4><ul>" + "".join(f"<li>{escape(text)}</li>" for text in claim.hypotheses) + "</ul>"
+
+
+def _route(route: RouteResult) -> str:
+    head = f"{badge(route.verdict)} <strong>{escape(route.name)}</strong>"
+    values = dict(route.details)
+    if route.counterexample:
+        values["counterexample"] = route.counterexample
+    computed = f"<details><summary>what was computed</summary>{_values(values)}</details>" if values else ""
+    return (
+        f'<div class="route">{head} <span class="soft">{escape(route.method.value)}, {route.seconds:.2f} s</span>'
+        f"<p>{escape(route.summary)}</p>{computed}</div>"
+    )
+
+
+def _variants(title: str, variants: Sequence[VariantResult], passed: str, failed: str) -> str:
+    if not variants:
+        return ""
+    items = []
+    for result in variants:
+        item = f"<strong>{escape(result.variant.name)}</strong>"
+        item += f" <code>{escape(brief(json_value(result.variant.changes), 200))}</code>"
+        if result.outcome is not None:
+            ok = result.killed if passed == "refuted" else result.held
+            fate = f"{passed if ok else failed}: {escape(result.outcome.reason)}"
+            item += f"<br>{badge(result.outcome.verdict)} {fate}"
+        items.append(f"<li>{item}</li>")
+    if all(result.outcome is None for result in variants):
+        title += " (not run this time)"
+    return f"<h4>{escape(title)}</h4><ul>{''.join(items)}</ul>"
+
+
+def _derivation(claim: Claim) -> str:
+    texts = "".join(
+        f"<p><code>{escape(reference)}</code></p><pre>{escape(text)}</pre>"
+        for reference, text in derivations(claim.theory)
+    )
+    return f"<details><summary>Derivation</summary>{texts}</details>" if texts else ""
+
+
+def _values(values: Mapping[str, Any] | None) -> str:
+    rows = [f"<dt>{escape(str(key))}</dt><dd>{escape(_text(value))}</dd>" for key, value in (values or {}).items()]
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _end(result: LedgerResult) -> str:
+    meanings = "".join(f"<li>{badge(verdict)} {escape(verdict.value)}</li>" for verdict in Verdict)
+    made = {**result.versions, "level": result.level, "seed": str(result.seed), "number type": "float64, on the CPU"}
+    return f"<h2>Verdicts</h2><ul>{meanings}</ul><h2>Made with</h2>{_values(made)}"
