@@ -536,14 +536,23 @@ _FORMS: tuple[Callable[[sp.Expr], sp.Expr], ...] = (
     lambda e: 1 / sp.radsimp(1 / e),
     lambda e: e.replace(lambda u: isinstance(u, sp.Add), _by_leading_power),
     sp.expand,
+    lambda e: sp.expand(e.xreplace({u: _softplus_reflected(u) for u in e.atoms(sp.log)})),
     sp.simplify,
     lambda e: sp.expand(sp.simplify(e)),
 )
 """Identities for real expressions, cheapest first; each result is compared with the original by balls as well."""
 
 
+def _softplus_reflected(logarithm: sp.Expr) -> sp.Expr:
+    """log(1 + e^v) as v + log(1 + e^{-v})."""
+    power = logarithm.args[0] - 1
+    return power.args[0] + sp.log(1 + 1 / power) if isinstance(power, sp.exp) else logarithm
+
+
 def _by_leading_power(total: sp.Add) -> sp.Expr:
     """Σ c_k x^k as x^K·Σ c_k x^{k-K} with the largest exponent K, so that roots of sums cancel against powers of x."""
+    if not total.free_symbols:
+        return total
     (x,) = total.free_symbols
     powers = [term.as_coeff_exponent(x) for term in total.args]
     if any(c.has(x) or not k.is_Rational for c, k in powers):

@@ -37,7 +37,7 @@ def compare_exact(derived: sp.Expr, stated: sp.Expr, point: Mapping[sp.Symbol, o
 
 
 def compare_enclosures(cases: Iterable[tuple[str, Interval, Interval]], what: str, width: float = 1e-8) -> Evidence:
-    """Stated equalities `(where, computed, stated)`: REFUTED by disjoint intervals, SUPPORTED by narrow ones that meet."""
+    """Stated equalities `(where, computed, stated)`: REFUTED if disjoint, SUPPORTED if narrow and meeting."""
     widest = 0.0
     for where, computed, stated in cases:
         if less(computed, stated) or less(stated, computed):

@@ -6,8 +6,9 @@ Every bracket (lower, upper) holds true bounds, rounded outward. L = log d, wher
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
@@ -37,8 +38,7 @@ def extremum(
     `part` is the same quantity, as read off the germ of d on a tail.
     """
     if whole is not None:
-        found = supremum(quantity(d, symbol), {symbol: (0, whole)}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
-        return found.lower, found.upper
+        return _on_box(quantity(d, symbol), {symbol: (0, whole)})
     x = sp.Dummy("x", positive=True)
     sides = [_half_line(resolved(d.subs(symbol, direction * x)), x, quantity, part) for direction in (1, -1)]
     return max(lower for lower, _ in sides), max(upper for _, upper in sides)
@@ -67,10 +67,21 @@ def _half_line(
         outside = min(tail(Interval.of(core, "inf")).upper for tail in tails)
         if outside == math.inf and core != CORES[-1]:
             continue
-        found = supremum(expr, {x: (0, core)}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
-        lower = max(lower, found.lower)
-        upper = min(upper, max(found.upper, outside))
-        if outside <= found.upper or upper <= lower + TOLERANCE * max(1.0, abs(lower)):
+        inner = _on_box(expr, {x: (0, core)})
+        lower = max(lower, inner[0])
+        upper = min(upper, max(inner[1], outside))
+        if outside <= inner[1] or upper <= lower + TOLERANCE * max(1.0, abs(lower)):
+            break
+    return lower, upper
+
+
+def _on_box(expr: sp.Expr, domain: Mapping[sp.Symbol, tuple[Any, Any]]) -> Bracket:
+    """sup over a box; where interval arithmetic does not close the bracket, a simplified form has a try."""
+    lower, upper = -math.inf, math.inf
+    for form in (lambda e: e, simpler):
+        found = supremum(form(expr), domain, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
+        lower, upper = max(lower, found.lower), min(upper, found.upper)
+        if upper <= lower + TOLERANCE * max(1.0, abs(lower)):
             break
     return lower, upper
 
@@ -94,7 +105,7 @@ def boundary_distance(
 def log_lipschitz(d: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Bracket:
     """sup |L'| = sup |d'/d| over the line; the upper end is inf where no finite bound was found."""
     lower, upper = extremum(
-        d, symbol, whole, lambda distance, x: sp.Abs(simpler(log_slope(distance, x))), lambda germ: germ.log_slope.abs()
+        d, symbol, whole, lambda distance, x: sp.Abs(log_slope(distance, x)), lambda germ: germ.log_slope.abs()
     )
     if upper == math.inf and _diverges_at_zero(log_slope(d, symbol), symbol):
         lower = math.inf

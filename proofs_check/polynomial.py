@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import sympy as sp
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 
-Counterexample = Mapping[str, str]
+Counterexample = dict[str, str]
 
 
 def _number(value: sp.Rational) -> Any:
@@ -85,7 +85,7 @@ def _sign_assumptions(symbol: sp.Symbol) -> list[Boolean]:
 
 def prove_polynomial(
     claim: Boolean, assumptions: Iterable[Boolean] = (), *, seconds: float = 5.0
-) -> bool | Counterexample | None:
+) -> Literal[True] | Counterexample | None:
     """Whether a polynomial statement holds for all real values of its symbols.
 
     ∀ symbols: assumptions ⇒ claim. The negation is handed to z3's nlsat, which decides the theory of real closed

@@ -16,10 +16,18 @@ MODULES = (
     "stable_characterization",
     "discrete_time",
     "gradient_scale",
+    "gradient_discrete",
+    "gradient_memory_time",
     "best_reparameterization",
+    "best_discrete",
+    "best_family",
+    "recurrent_weights",
     "stable_approximation",
     "all_weights",
+    "first_moment",
     "unit_norm",
+    "unit_norm_kernels",
+    "unit_norm_gradient",
     "complex_modes",
 )
 

@@ -1,0 +1,360 @@
+"""The command line of stablessm: parses arguments, calls a room, prints.
+
+Exit codes: 0 as expected or decided; 1 a wrong verdict; 2 bad input; 3 INCONCLUSIVE; 130 or 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from proofs_check.outcome import Outcome
+    from proofs_check.worker import Task
+
+VALUE_OPTIONS = ("--set", "--time", "--beta")
+"""The options of `reparam` that take a value."""
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
+)
+
+
+class Level(StrEnum):
+    """How thorough a verification is."""
+
+    quick = "quick"
+    full = "full"
+
+
+class Time(StrEnum):
+    """Continuous time, dh/dt = λh, or discrete time, h_{k+1} = λh_k."""
+
+    continuous = "continuous"
+    discrete = "discrete"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print("stablessm", version("stablessm"))
+        except PackageNotFoundError:
+            print("stablessm (not installed)")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True, epilog="Example: stablessm --seed 7 verify --level full --mutants")
+def common(
+    context: typer.Context,
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of every random number.")] = "0",
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Verify the theory of StableSSM (Wang & Li, ICML 2024) and judge reparameterizations λ = f(w)."""
+    context.obj = parse_count("--seed", seed, least=0)
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(epilog="Example: stablessm verify --mutants --out build/verify")
+def verify(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Claims to check; all without.")] = None,
+    level: Annotated[Level, typer.Option(help="quick: under a minute; full: more digits, more cases.")] = Level.quick,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Check falsified variants too; all must fail.")] = False,
+    jobs: Annotated[
+        str | None, typer.Option(metavar="N", show_default="usable cores", help="Number of worker processes.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.json, .md and .html.")] = Path("build/verify"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
+) -> int:
+    """Check the paper's statements and write a report."""
+    from proofs_check import ledger, report, text
+
+    processes = None if jobs is None else parse_count("--jobs", jobs, least=1)
+    with _checking_input():
+        ledger.select(ledger.load_claims(ledger.CLAIMS), ids or ())
+        report.check_writable(out)
+    with _progress(quiet=as_json) as on_progress:
+        result = ledger.verify(
+            ids or (),
+            level=level.value,
+            mutants=mutants,
+            jobs=processes,
+            seed=context.obj,
+            loader=ledger.CLAIMS,
+            on_progress=on_progress,
+        )
+    try:
+        paths = report.write_reports(result, out)
+    except OSError as error:
+        raise BadInput(f"--out {str(out)!r}: the report could not be written: {error.strerror}") from None
+    if as_json:
+        _print_json(report.as_json(result))
+    else:
+        _print_lines(text.ledger_lines(result, _width()))
+        _print_lines([f"Report: {paths[-1]}"])
+    return result.exit_code()
+
+
+@app.command(epilog='Example: stablessm reparam "-1/(a*w**2+b)" --set a=1 --set b=0.1')
+def reparam(
+    formula: Annotated[str, typer.Argument(metavar="EXPR", help="A formula in w, or a name: exp, best:a=1:b=0.1.")],
+    constants: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A constant.")] = None,
+    time: Annotated[Time, typer.Option(help="Time of the state space model.")] = Time.continuous,
+    beta: Annotated[
+        str | None, typer.Option(metavar="B1,B2,...", help="Weight perturbations at which to give the least g.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> int:
+    """Decide whether λ = f(w) is stable.
+
+    The answer is rigorous, in the sense of Definition 3.4 of the paper.
+
+    A leading minus belongs to the formula: stablessm reparam "-exp(w)".
+    """
+    values, betas = parse_constants(constants or ()), parse_betas(beta)
+    from proofs_check.decide import decide
+
+    with _checking_input():
+        answer = decide(formula, time=time.value, values=values, betas=betas).as_json()
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.text import decision_lines
+
+        _print_lines(decision_lines(answer))
+    return 3 if answer["verdict"] == "INCONCLUSIVE" else 0
+
+
+@app.command(epilog="Example: stablessm claims thm-3.3-sharp")
+def claims(
+    claim_id: Annotated[str | None, typer.Argument(metavar="ID", help="The claim to show in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the claims, or show one in full."""
+    from proofs_check import ledger, report, text
+
+    with _checking_input():
+        found = ledger.select(ledger.load_claims(ledger.CLAIMS), [claim_id] if claim_id is not None else [])
+    if claim_id is not None:
+        claim = found[claim_id]
+        if as_json:
+            _print_json(report.full_claim_json(claim))
+        else:
+            _print_lines(text.claim_lines(claim))
+    elif as_json:
+        _print_json({"claims": [report.claim_json(claim) for claim in found.values()]})
+    else:
+        _print_lines(text.list_lines(list(found.values()), _width()))
+
+
+# Arguments
+
+
+class BadInput(Exception):
+    """What the user gave cannot be used; the message names the argument, its value and what is allowed."""
+
+
+@contextmanager
+def _checking_input() -> Iterator[None]:
+    """The rooms say ValueError for bad input; elsewhere a ValueError is a defect and keeps its traceback."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+
+
+def parse_count(option: str, text: str, least: int) -> int:
+    """A whole number of at least `least` and at most nine digits."""
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
+        raise BadInput(f"{option} {_quoted(text)}: a whole number of at least {least} is needed")
+    return int(text)
+
+
+def parse_constants(settings: Sequence[str]) -> dict[str, str]:
+    """`["a=1", "b=1/2"]` as a mapping of texts; what a value may be is the formula parser's matter."""
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or not value:
+            raise BadInput(f"--set {_quoted(setting)}: NAME=VALUE is needed, as in --set a=0.5")
+        if name in values:
+            raise BadInput(f"--set {_quoted(setting)}: {_quoted(name)} already has a value")
+        values[name] = value
+    return values
+
+
+def parse_betas(text: str | None) -> tuple[Fraction, ...]:
+    """`"0.1,0.5"` as exact fractions, each positive and finite."""
+    if text is None:
+        return ()
+    betas = []
+    for part in text.split(","):
+        number = part.strip()
+        # the short exponent keeps Fraction from writing out a number with a billion digits
+        plain = re.fullmatch(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", number, re.ASCII) and len(number) <= 60
+        value = Fraction(number) if plain else Fraction(0)
+        if not 0 < _as_float(value) < math.inf:
+            raise BadInput(f"--beta {_quoted(text)}: {_quoted(number)} is not a positive number; write --beta 0.1,0.5")
+        betas.append(value)
+    return tuple(betas)
+
+
+def _as_float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+def separate_formula(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the formula of `reparam` put behind `--`, where its leading minus is no option.
+
+    Only a token that begins with one minus, and is not the value of an option before it, is taken for a formula;
+    `--jsno` stays a mistyped option.
+    """
+    command = _command_position(arguments)
+    if command is None or arguments[command] != "reparam":
+        return list(arguments)
+    options: list[str] = []
+    formulas: list[str] = []
+    rest = iter(arguments[command + 1 :])
+    for token in rest:
+        if token == "--":
+            formulas += rest
+        elif token.startswith("--"):
+            options.append(token)
+            if token in VALUE_OPTIONS:
+                value = next(rest, None)
+                if value is None:
+                    raise BadInput(f"{token}: a value is needed; see stablessm reparam --help")
+                options.append(value)
+        else:
+            formulas.append(token)
+    return [*arguments[: command + 1], *options, *(["--", *formulas] if formulas else [])]
+
+
+def _command_position(arguments: Sequence[str]) -> int | None:
+    skip = False
+    for position, token in enumerate(arguments):
+        if skip or token.startswith("-"):
+            skip = token == "--seed" and not skip
+        else:
+            return position
+    return None
+
+
+# Printing
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def _print_json(value: Any) -> None:
+    _print_lines([json.dumps(value, indent=1, allow_nan=False)])
+
+
+def _width() -> int | None:
+    """The width of the terminal; None where the output goes elsewhere, so that no line breaks there."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    """A progress bar with an estimate on a terminal; elsewhere a line per finished task, or nothing when `quiet`."""
+    if not sys.stderr.isatty():
+
+        def line(done: int, total: int, task: Task, outcome: Outcome) -> None:
+            part = "" if task.part == "claim" else f" {task.part} {task.index + 1}"
+            print(f"[{done}/{total}] {task.claim_id}{part}: {outcome.verdict.name}", file=sys.stderr, flush=True)
+
+        yield None if quiet else line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left {task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task("loading", total=None)
+
+        def update(done: int, total: int, task: Task, outcome: Outcome) -> None:
+            bar.update(row, completed=done, total=total, description=task.claim_id)
+
+        yield update
+
+
+# The entry
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; bad input is one line on standard error and code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # λ on a terminal that knows only ASCII
+    try:
+        given = separate_formula(sys.argv[1:] if arguments is None else arguments)
+        code = app(given, prog_name="stablessm", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _fail(_explain(error))
+    except BadInput as error:
+        return _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted")
+        return 130
+    except (BrokenPipeError, SystemExit):  # Typer itself turns a broken pipe into SystemExit, and nothing else
+        # the reader has gone, as in `stablessm claims | head -1`; nothing may be flushed into its pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return int(code or 0)
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _explain(error: Any) -> str:
+    """The library's message in one line, with a near match for a mistyped option."""
+    message: str = error.format_message()
+    context = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", None)
+    if context is None:
+        return message
+    if option and type(error).__name__ == "NoSuchOption":
+        allowed = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+        near = difflib.get_close_matches(option, allowed, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
+        if option == "--seed":
+            hint = "it goes before the command, as in: stablessm --seed 7 verify"
+        return f"no such option {_quoted(option)}; {hint}"
+    return message
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
