@@ -521,24 +521,28 @@ def germs(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> Iterator[tuple[sp.Exp
     """The forms of an expression in the positive symbol x with their germs on [start, ∞), as in `tail_germs`."""
     if start <= 0:
         raise ValueError(f"start: {start} is not positive")
-    seen = set()
+    plain = _without_kinks(_in_exponentials(expr), x, start)
+    seen: set[sp.Expr] = set()
     for rewrite in _FORMS:
-        form = rewrite(_without_kinks(_in_exponentials(expr), x, start))
+        form = rewrite(plain, x, start)
         if form not in seen and (not seen or _agree(expr, form, x, start)):
             seen.add(form)
             with suppress(Undecided):
                 yield form, _germ(form, x, start)
 
 
-_FORMS: tuple[Callable[[sp.Expr], sp.Expr], ...] = (
-    lambda e: e,
-    sp.together,
-    lambda e: 1 / sp.radsimp(1 / e),
-    lambda e: e.replace(lambda u: isinstance(u, sp.Add), _by_leading_power),
-    sp.expand,
-    lambda e: sp.expand(e.xreplace({u: _softplus_reflected(u) for u in e.atoms(sp.log)})),
-    sp.simplify,
-    lambda e: sp.expand(sp.simplify(e)),
+_FORMS: tuple[Callable[[sp.Expr, sp.Symbol, Fraction], sp.Expr], ...] = (
+    lambda e, x, start: e,
+    lambda e, x, start: sp.together(e),
+    lambda e, x, start: 1 / sp.radsimp(1 / e),
+    lambda e, x, start: e.replace(lambda u: isinstance(u, sp.Add), lambda u: _by_leading_power(u, x)),
+    lambda e, x, start: sp.powsimp(
+        e.replace(lambda u: isinstance(u, sp.Add), lambda u: _by_leading_exponential(u, x, start))
+    ),
+    lambda e, x, start: sp.expand(e),
+    lambda e, x, start: sp.expand(e.xreplace({u: _softplus_reflected(u) for u in e.atoms(sp.log)})),
+    lambda e, x, start: sp.simplify(e),
+    lambda e, x, start: sp.expand(sp.simplify(e)),
 )
 """Identities for real expressions, cheapest first; each result is compared with the original by balls as well."""
 
@@ -549,16 +553,25 @@ def _softplus_reflected(logarithm: sp.Expr) -> sp.Expr:
     return power.args[0] + sp.log(1 + 1 / power) if isinstance(power, sp.exp) else logarithm
 
 
-def _by_leading_power(total: sp.Add) -> sp.Expr:
+def _by_leading_power(total: sp.Add, x: sp.Symbol) -> sp.Expr:
     """Σ c_k x^k as x^K·Σ c_k x^{k-K} with the largest exponent K, so that roots of sums cancel against powers of x."""
-    if not total.free_symbols:
-        return total
-    (x,) = total.free_symbols
     powers = [term.as_coeff_exponent(x) for term in total.args]
     if any(c.has(x) or not k.is_Rational for c, k in powers):
         return total
     leading = max(k for _, k in powers)
     return x**leading * sp.Add(*(c * x ** (k - leading) for c, k in powers))
+
+
+def _by_leading_exponential(total: sp.Add, x: sp.Symbol, start: Fraction) -> sp.Expr:
+    """u + v + … as u·(1 + v/u + …) with a term u that has an exponential and outgrows all others."""
+    for u in total.args:
+        if not u.has(sp.exp):
+            continue
+        ratios = [sp.powsimp(v / u) for v in total.args if v != u]
+        with suppress(Undecided):
+            if all(_germ(ratio, x, start).vanishes for ratio in ratios):
+                return u * sp.Add(1, *ratios)
+    return total
 
 
 def _in_exponentials(expr: sp.Expr) -> sp.Expr:

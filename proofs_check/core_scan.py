@@ -28,18 +28,19 @@ class CoreScan:
     positive: bool
     violation: Fraction | None = None
     """A point where certainly d ≤ 0."""
-    not_real: Fraction | None = None
-    """A point where the formula is not real."""
     suspects: tuple[sp.Expr, ...] = ()
-    """Points that could not be decided, in exact form where one was recognized."""
+    """Points that could not be decided, in exact form where one was recognized, one for each cluster."""
+    undecided: tuple[Fraction, ...] = ()
+    """All of them, as found."""
 
 
-def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction) -> CoreScan:
-    """Bisects [lo, hi] until d > 0 is certain on every box, or a point (anywhere) is found where it is not."""
-    not_real = _not_real_at(d, symbol, SAMPLES)
-    if not_real is not None:
-        return CoreScan(False, not_real=not_real)
+def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction, continuous: sp.Expr | None = None) -> CoreScan:
+    """Bisects [lo, hi] until d > 0 is certain on every box, or a point (anywhere) is found where it is not.
+
+    `continuous`: another expression that must be defined and continuous on every box (d = 1 - |f| may be, where f jumps).
+    """
     form = MeanValue(d, (symbol,))
+    other = None if continuous is None else compile_interval(continuous, (symbol,))
     undecided: list[Fraction] = []
     for p in SAMPLES:
         try:
@@ -53,7 +54,7 @@ def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction) -> Core
             break
         left, right = boxes.pop()
         middle = (left + right) / 2
-        if _positive(form, Interval.of(left, right)):
+        if _positive(form, Interval.of(left, right)) and _finite(other, Interval.of(left, right)):
             continue
         try:
             if form.natural(Interval.of(middle)).nonpositive():
@@ -64,9 +65,8 @@ def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction) -> Core
             undecided.append(middle)
         else:
             boxes += [(left, middle), (middle, right)]
-    not_real = _not_real_at(d, symbol, undecided)
     suspects = _recognized(undecided + [(left + right) / 2 for left, right in boxes[:4]])
-    return CoreScan(not suspects, not_real=not_real, suspects=suspects)
+    return CoreScan(not suspects, suspects=suspects, undecided=tuple(undecided))
 
 
 def _positive(form: MeanValue, box: Interval) -> bool:
@@ -77,11 +77,16 @@ def _positive(form: MeanValue, box: Interval) -> bool:
     return bool(values.is_finite() and values.positive())
 
 
-def _not_real_at(expr: sp.Expr, symbol: sp.Symbol, points: Iterable[Fraction]) -> Fraction | None:
-    """A point at which a logarithm or a root is taken of something certainly negative."""
-    arguments = {e.args[0] for e in expr.atoms(sp.log)}
-    arguments |= {e.base for e in expr.atoms(sp.Pow) if not e.exp.is_integer and e.base.has(symbol)}
-    closures: list[Callable[..., Interval]] = [compile_interval(argument, (symbol,)) for argument in arguments]
+def _finite(closure: Callable[..., Interval] | None, box: Interval) -> bool:
+    try:
+        return closure is None or closure(box).is_finite()
+    except DomainError:
+        return False
+
+
+def not_real_at(arguments: Iterable[sp.Expr], symbol: sp.Symbol, points: Iterable[Fraction]) -> Fraction | None:
+    """A point at which one of the arguments of logarithms and roots is certainly negative."""
+    closures = [compile_interval(argument, (symbol,)) for argument in arguments]
     for p in points if closures else ():
         for closure in closures:
             try:

@@ -17,9 +17,9 @@ import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, compile_interval
 from numerics.optimum import prove_nonnegative
-from numerics.tails import point_germs, tail_range
+from numerics.tails import point_germs, tail_germs, tail_range
 from proofs_check.claim import Verdict
-from proofs_check.core_scan import SAMPLES, CoreScan, scan_core
+from proofs_check.core_scan import SAMPLES, CoreScan, not_real_at, scan_core
 from proofs_check.forms import resolved, simpler
 from proofs_check.measures import (
     Bracket,
@@ -34,7 +34,7 @@ from proofs_check.measures import (
 from proofs_check.period import period
 from proofs_check.time_limit import time_limit
 from proofs_check.uniform_continuity import TailAnswer, decide_tail
-from theory.formula import FormulaError, format_formula, resolve
+from theory.formula import Formula, FormulaError, format_formula, resolve
 from theory.notation import n, w
 
 CORES = (Fraction(8), Fraction(64))
@@ -106,25 +106,29 @@ def decide(
     not a formula, or not real somewhere on R. What is not decided within 20 s is INCONCLUSIVE.
     Source: Definition 3.4; the characterization in theory.stability and, for discrete time, theory.discrete.
     """
-    f = resolve(text, time, values)
-    question = _Question(f, time, tuple(betas))
+    formula = resolve(text, time, values)
+    question = _Question(formula, time, tuple(betas))
     try:
         with time_limit(LIMIT_SECONDS):
             return question.decide()
     except TimeoutError as timeout:
         verdict, reason = question.reached or (Verdict.INCONCLUSIVE, str(timeout))
-        return Decision(format_formula(f), time, verdict, reason, **question.found)
+        return Decision(format_formula(formula.expr), time, verdict, reason, **question.found)
 
 
 @dataclass
 class _Question:
-    f: sp.Expr
+    formula: Formula
     time: str
     betas: tuple[Fraction, ...]
     found: dict[str, Any] = field(default_factory=dict)
     """The fields of the Decision that are known so far; they survive a time-out."""
     reached: tuple[Verdict, str] | None = None
     """The verdict and its reason, once they are known; the numbers that go with them may take longer."""
+
+    @property
+    def f(self) -> sp.Expr:
+        return self.formula.expr
 
     @cached_property
     def distance(self) -> sp.Expr:
@@ -150,6 +154,7 @@ class _Question:
         return Decision(format_formula(self.f), self.time, verdict, reason, **self.found)
 
     def decide(self) -> Decision:
+        self._demand_real(SAMPLES)
         if not self.f.has(w) or sp.simplify(sp.diff(self.f, w)) == 0:
             return self._constant()
         d, whole = self.distance, period(self.f, w)
@@ -157,9 +162,8 @@ class _Question:
         if whole is not None:
             cores = [(Fraction(0), Fraction(Interval.of(whole).upper))]
         for lo, hi in cores:
-            scan = scan_core(d, w, lo, hi)
-            if scan.not_real is not None:
-                raise FormulaError(f"formula: it is not real at w = {scan.not_real}")
+            scan = scan_core(d, w, lo, hi, self.f if self.time == "discrete" else None)
+            self._demand_real(scan.undecided)
             if scan.violation is not None:
                 return self._reaches_boundary(d, scan.violation)
             if scan.suspects:
@@ -169,8 +173,16 @@ class _Question:
                 break
         return self._from_tails(d, tails, whole)
 
+    def _demand_real(self, points: Sequence[Fraction]) -> None:
+        point = not_real_at(self.formula.roots_and_logarithms, w, points)
+        if point is not None:
+            raise FormulaError(f"formula: it is not real at w = {point}, which has a root or logarithm of a negative number")
+
     def _tails(self, d: sp.Expr, start: Fraction) -> tuple[TailAnswer, ...]:
-        return tuple(decide_tail(d, w, start, direction, self.logarithm_name) for direction in (1, -1))
+        tails = tuple(decide_tail(d, w, start, direction, self.logarithm_name) for direction in (1, -1))
+        if self.time == "discrete" and not all(any(tail_germs(self.f, w, start, side)) for side in (1, -1)):
+            return (TailAnswer(0, None, "it is not decided whether f is defined and continuous far out"),) * 2
+        return tails
 
     def _constant(self) -> Decision:
         value = Interval.of(sp.simplify(self.f.subs(w, 0)))

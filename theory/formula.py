@@ -107,6 +107,7 @@ class _Parser:
         self.depth = 0
         self.operations = 0
         self.used: set[str] = set()
+        self.roots_and_logarithms: list[sp.Expr] = []
 
     def parse(self) -> _Term:
         term = self._sum()
@@ -176,6 +177,8 @@ class _Parser:
             raise FormulaError(f"formula: exponent {_shorten(str(exponent.expr), 20)} is beyond ±{MAX_EXPONENT}")
         if base.expr.is_zero and exponent.value is not None and exponent.value <= 0:
             raise FormulaError("formula: zero to a power that is not positive")
+        if not exponent.expr.is_integer:
+            self.roots_and_logarithms.append(base.expr)
         return _apply(lambda x, y: x**y, _real_power, base, exponent)
 
     def _atom(self) -> _Term:
@@ -204,7 +207,10 @@ class _Parser:
                 raise FormulaError(f"formula: {_shorten(name)!r} is not a known function; allowed: {allowed}")
             self._take("(")
             self._count()
-            return _apply(function.symbolic, function.numeric, self._closing(self._sum()))
+            argument = self._closing(self._sum())
+            if name in ("log", "sqrt"):
+                self.roots_and_logarithms.append(argument.expr)
+            return _apply(function.symbolic, function.numeric, argument)
         if name in FUNCTIONS:
             raise FormulaError(f"formula: the function {name!r} needs an argument, as in {name}({self.variable_name})")
         if name not in self.names:
@@ -268,8 +274,19 @@ def _constant_terms(values: Mapping[str, object] | None, reserved: str) -> dict[
     return terms
 
 
-def parse(text: str, values: Mapping[str, object] | None = None, variable: sp.Symbol = WEIGHT) -> sp.Expr:
-    """Reads a formula of one real variable into a SymPy expression.
+@dataclass(frozen=True)
+class Formula:
+    """A formula that was read: the expression, and what must be ≥ 0 for the text to be real.
+
+    SymPy turns exp(log(w)) into w; `roots_and_logarithms` still knows that the text is not real for w < 0.
+    """
+
+    expr: sp.Expr
+    roots_and_logarithms: tuple[sp.Expr, ...] = ()
+
+
+def read(text: str, values: Mapping[str, object] | None = None, variable: sp.Symbol = WEIGHT) -> Formula:
+    """Reads a formula of one real variable.
 
     `values` gives the named constants (numbers, fractions, or text such as "1/3"); each must occur in the formula.
     Decimals are exact: 0.1 is 1/10. softplus(x), sigmoid(x) and relu(x) become log(1+e^x), 1/(1+e^{-x}), max(x, 0).
@@ -287,7 +304,12 @@ def parse(text: str, values: Mapping[str, object] | None = None, variable: sp.Sy
     unused = set(values or {}) - parser.used
     if unused:
         raise FormulaError(f"constant: {', '.join(sorted(unused))} does not occur in the formula")
-    return expr
+    return Formula(expr, tuple(dict.fromkeys(parser.roots_and_logarithms)))
+
+
+def parse(text: str, values: Mapping[str, object] | None = None, variable: sp.Symbol = WEIGHT) -> sp.Expr:
+    """The SymPy expression of a formula, see `read`."""
+    return read(text, values, variable).expr
 
 
 @dataclass(frozen=True)
@@ -345,20 +367,22 @@ def named(text: str, time: str = "continuous", values: Mapping[str, object] | No
     split = _split_named(text)
     if split is None:
         raise FormulaError(f"name: {_shorten(text)!r} is not a name")
-    entry, parameters = split
+    return _read_named(*split, time, values).expr
+
+
+def _read_named(entry: Named, parameters: Mapping[str, str], time: str, values: Mapping[str, object] | None) -> Formula:
     source = {"continuous": entry.continuous, "discrete": entry.discrete}.get(time)
     if source is None:
         raise FormulaError(f"name: {entry.name!r} is not defined in {time} time")
-    return parse(source, {**entry.defaults, **(values or {}), **parameters})
+    return read(source, {**entry.defaults, **(values or {}), **parameters})
 
 
-def resolve(text: str, time: str = "continuous", values: Mapping[str, object] | None = None) -> sp.Expr:
-    """The expression of a formula or of a named reparameterization. Raises FormulaError."""
+def resolve(text: str, time: str = "continuous", values: Mapping[str, object] | None = None) -> Formula:
+    """A formula, or a named reparameterization, read. Raises FormulaError."""
     if time not in ("continuous", "discrete"):
         raise FormulaError(f"time: {_shorten(time)!r} is neither 'continuous' nor 'discrete'")
-    if len(text) <= MAX_LENGTH and _split_named(text) is not None:
-        return named(text, time, values)
-    return parse(text, values)
+    split = _split_named(text) if len(text) <= MAX_LENGTH else None
+    return read(text, values) if split is None else _read_named(*split, time, values)
 
 
 class _Printer(StrPrinter):  # type: ignore[misc]

@@ -106,7 +106,7 @@ def _at_most_one(ratio: sp.Expr) -> bool:
 
 
 def _bound_symbolic(parameters: Parameters, _: Context) -> Evidence:
-    """Divides the derived bound by the stated one; where that may exceed 1, searches the extremal model for a violation."""
+    """Divides the derived bound by the stated one; where that may exceed 1, looks for a violating chain of modes."""
     text = parameters["bound"]
     for count in parameters["layers"]:
         index = curse.layers if count == "all" else sp.Integer(count)

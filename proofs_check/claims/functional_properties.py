@@ -93,9 +93,16 @@ def _scaled(factor: float, x: Input) -> Input:
     return lambda u: factor * x(u)
 
 
+def _of_inner_size(h: _Evaluator, rng: np.random.Generator, time: float) -> Input:
+    """Random bumps scaled so that the bracket lies between 0.5 and 4 in size, where readouts show their shape."""
+    x = _bumps(rng)
+    return _scaled(float(rng.choice([-1, 1]) * rng.uniform(0.5, 4)) / h.inner(x, time), x)
+
+
 def _looks_linear(h: _Evaluator, rng: np.random.Generator) -> bool:
-    for _ in range(4):
-        x, z, p, q = _bumps(rng), _bumps(rng), *rng.normal(scale=3.0, size=2)
+    for _ in range(8):
+        x, z = _of_inner_size(h, rng, 0.4), _of_inner_size(h, rng, 0.4)
+        p, q = rng.uniform(-3, 3, size=2)
         both = h(lambda u, x=x, z=z, p=p, q=q: p * x(u) + q * z(u), 0.4)  # type: ignore[misc]
         if abs(both - p * h(x, 0.4) - q * h(z, 0.4)) > _NOISE * (1 + abs(both)):
             return False
@@ -105,8 +112,8 @@ def _looks_linear(h: _Evaluator, rng: np.random.Generator) -> bool:
 def _looks_continuous(h: _Evaluator, rng: np.random.Generator) -> bool:
     """Bisects the largest step of k ↦ H(kx) down to neighbouring inputs: a jump stays, a steep slope does not."""
     for _ in range(2):
-        x = _bumps(rng)
-        inner = h.inner(x, 0.4)  # H(kx) = readout(k·inner): the bracket is linear by the way it is written
+        # H(kx) = readout(k·inner): the bracket is linear by the way it is written
+        inner = h.inner(_of_inner_size(h, rng, 0.4), 0.4)
         grid = np.linspace(-8, 8, 801)
         values = np.array([float(h.readout(k * inner)) for k in grid])
         worst = int(np.abs(np.diff(values)).argmax())
@@ -121,15 +128,15 @@ def _looks_continuous(h: _Evaluator, rng: np.random.Generator) -> bool:
 
 
 def _looks_bounded(h: _Evaluator, rng: np.random.Generator) -> bool:
-    x = _bumps(rng)
+    x = _of_inner_size(h, rng, 0.4)
     ratios = [abs(h(_scaled(k, x), 0.4)) / (k + 1) for k in (1e2, 1e4, 1e6, 1e8)]
     return bool(ratios[-1] < 10 * ratios[0] + 1e-12)
 
 
 def _looks_causal(h: _Evaluator, rng: np.random.Generator) -> bool:
     for _ in range(4):
-        x, time, change = _bumps(rng), float(rng.uniform(-1, 1)), 20 * rng.normal()
-        later = _hat(time + 1.0, 0.9)
+        time, change = float(rng.uniform(-1, 1)), float(rng.choice([-1, 1]) * rng.uniform(5, 20))
+        x, later = _of_inner_size(h, rng, time), _hat(time + 1.0, 0.9)
         changed = h(lambda u, x=x, c=change, later=later: x(u) + c * later(u), time)  # type: ignore[misc]
         if abs(changed - h(x, time)) > _NOISE:
             return False
@@ -138,7 +145,7 @@ def _looks_causal(h: _Evaluator, rng: np.random.Generator) -> bool:
 
 def _looks_time_homogeneous(h: _Evaluator, rng: np.random.Generator) -> bool:
     for shift in (0.7, 2.0, 5.3):
-        x = _scaled(3.0, _bumps(rng))
+        x = _of_inner_size(h, rng, 0.0)
         if abs(h(x, 0.0) - h(lambda u, x=x, shift=shift: x(u - shift), shift)) > _NOISE:  # type: ignore[misc]
             return False
     return True
