@@ -176,7 +176,9 @@ class _Question:
     def _demand_real(self, points: Sequence[Fraction]) -> None:
         point = not_real_at(self.formula.roots_and_logarithms, w, points)
         if point is not None:
-            raise FormulaError(f"formula: it is not real at w = {point}, which has a root or logarithm of a negative number")
+            raise FormulaError(
+                f"formula: it is not real at w = {point}, which has a root or logarithm of a negative number"
+            )
 
     def _tails(self, d: sp.Expr, start: Fraction) -> tuple[TailAnswer, ...]:
         tails = tuple(decide_tail(d, w, start, direction, self.logarithm_name) for direction in (1, -1))

@@ -13,8 +13,9 @@ from typing import Any
 import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, compile_interval
+from numerics.germs import Germ
 from numerics.optimum import supremum
-from numerics.tails import Germ, germs, point_germs, tail_germs, tail_range
+from numerics.tails import germs, point_germs, tail_germs, tail_range
 from proofs_check.core_scan import SAMPLES
 from proofs_check.forms import log_magnitude, log_slope, resolved, simpler
 from theory.formula import format_formula
@@ -136,9 +137,7 @@ def modulus(d: sp.Expr, symbol: sp.Symbol, beta: Fraction, lipschitz: Bracket, w
     return Interval.of(lower).expm1().lower, Interval.of(upper).expm1().upper if upper < math.inf else math.inf
 
 
-def modulus_of_both_signs(
-    f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, beta: Fraction, whole: sp.Expr | None
-) -> Bracket:
+def modulus_of_both_signs(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, beta: Fraction, whole: sp.Expr | None) -> Bracket:
     """The least g(β) in discrete time, for an f that may change its sign:
 
         (1-|λ|) Σ_k |λ̃^k - λ^k| = (1-|λ|)·( |A(λ̃) - A(λ)| + |B(λ̃) - B(λ)| ),  A = 1/(1-λ²),  B = λ/(1-λ²),

@@ -30,7 +30,8 @@ from typing import Any
 import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, enclose
-from numerics.tails import Germ, germs
+from numerics.germs import Germ
+from numerics.tails import germs
 from proofs_check.forms import log_magnitude, log_slope, simpler
 from theory.notation import n
 
@@ -49,9 +50,7 @@ class TailAnswer:
     """log|d| is not uniformly continuous, and moreover sup |log|d(w̃)| - log|d(w)|| = ∞ over |w̃ - w| ≤ β, every β > 0."""
 
 
-def decide_tail(
-    d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int, name: str = "log|d|"
-) -> TailAnswer:
+def decide_tail(d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int, name: str = "log|d|") -> TailAnswer:
     """Decides uniform continuity of log|d| on [start, ∞), or on (-∞, -start] for direction -1.
 
     `name` is what the reasons call log|d|.
@@ -118,9 +117,7 @@ def _phases(logarithm: sp.Expr) -> list[sp.Expr]:
     return sorted({wave.args[0] for wave in logarithm.atoms(sp.sin, sp.cos)}, key=sp.count_ops)
 
 
-def _fast_oscillation(
-    logarithm: sp.Expr, x: sp.Symbol, start: Fraction, direction: int
-) -> Mapping[str, Any] | None:
+def _fast_oscillation(logarithm: sp.Expr, x: sp.Symbol, start: Fraction, direction: int) -> Mapping[str, Any] | None:
     """Rule 3, with the two phases that lie farthest apart."""
     for phase in _phases(logarithm):
         speed = next((g for _, g in germs(sp.diff(phase, x), x, start) if g.diverges), None)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from numerics.enclosure import Interval
-from numerics.tails import Germ, germs, point_germs, tail_germs, tail_range
+from numerics.germs import Germ
+from numerics.tails import germs, point_germs, tail_germs, tail_range
 from theory.formula import parse
 from theory.notation import w
 

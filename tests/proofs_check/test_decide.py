@@ -89,7 +89,14 @@ def test_discrete_time(text: str, stable: bool | None) -> None:
 
 @pytest.mark.parametrize(
     ("text", "constant"),
-    [("exp", 1), ("softplus", 1), ("sigmoid", 1), ("best", math.sqrt(2)), ("best:b=0.1", math.sqrt(10)), ("reciprocal", 2)],
+    [
+        ("exp", 1),
+        ("softplus", 1),
+        ("sigmoid", 1),
+        ("best", math.sqrt(2)),
+        ("best:b=0.1", math.sqrt(10)),
+        ("reciprocal", 2),
+    ],
 )
 def test_log_lipschitz(text: str, constant: float) -> None:
     lower, upper = decide(text).log_lipschitz or (math.nan, math.nan)
@@ -160,7 +167,9 @@ def test_boundary_distance() -> None:
     assert upper - lower < 1e-6
 
 
-@pytest.mark.parametrize("text", ["log(w)", "-sqrt(w)-1", "-w**0.5-1", "-log(w-100)", "-sqrt(1-w**2)-1", "-exp(log(w))", "-sqrt(w)**2-1"])
+@pytest.mark.parametrize(
+    "text", ["log(w)", "-sqrt(w)-1", "-w**0.5-1", "-log(w-100)", "-sqrt(1-w**2)-1", "-exp(log(w))", "-sqrt(w)**2-1"]
+)
 def test_not_real_is_bad_input(text: str) -> None:
     with pytest.raises(FormulaError, match="not real at w = "):
         decide(text)
@@ -185,7 +194,9 @@ def test_json_has_the_fields_of_the_contract() -> None:
 
 def stable_formulas() -> st.SearchStrategy[str]:
     """Positive d with uniformly continuous log d: products, powers and sums with positive coefficients of such."""
-    leaf = st.sampled_from(["exp(w)", "softplus(w)", "(w**2+1)", "cosh(w)", "sigmoid(w)", "(2+sin(w))", "exp(-w/2)", "(abs(w)+1/2)", "3"])
+    leaf = st.sampled_from(
+        ["exp(w)", "softplus(w)", "(w**2+1)", "cosh(w)", "sigmoid(w)", "(2+sin(w))", "exp(-w/2)", "(abs(w)+1/2)", "3"]
+    )
     return st.recursive(
         leaf,
         lambda inner: st.one_of(
