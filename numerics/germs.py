@@ -361,7 +361,7 @@ class _Tail:
         )
 
     def _softplus(self, v: Germ) -> Germ:
-        """log(1+e^v): slope σ(v)v', logarithmic slope s(v)v', s = σ/softplus decreasing from 1; v·s(v) increases to 1."""
+        """log(1+e^v): slope σ(v)v', logarithmic slope s(v)v'; s = σ/softplus decreases from 1, v·s(v) increases to 1."""
         value = _softplus_range(v.value)
         sigmoid = ONE / (ONE + (-v.value).exp())
         share = _through_ends(
@@ -406,7 +406,7 @@ class _Tail:
         return Germ(u.value.abs(), u.start.abs(), slope, limit=limit, uniform=u.uniform)
 
     def sine(self, u: Germ) -> Germ:
-        """sin u; where 0 < |u| < 3, elasticity(sin u) = elasticity(u)·u cot u, a factor that decreases in |u| from 1."""
+        """sin u; where 0 < |u| < 3, elasticity(sin u) = elasticity(u)·u cot u, which decreases in |u| from 1."""
         germ = self._bounded_function(u, Interval.sin, Interval.cos)
         size = u.value.abs()
         if not u.sign or not size.hi < 3:

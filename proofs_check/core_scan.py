@@ -37,7 +37,7 @@ class CoreScan:
 def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction, continuous: sp.Expr | None = None) -> CoreScan:
     """Bisects [lo, hi] until d > 0 is certain on every box, or a point (anywhere) is found where it is not.
 
-    `continuous`: another expression that must be defined and continuous on every box (d = 1 - |f| may be, where f jumps).
+    `continuous`: another expression that must be continuous on every box (d = 1 - |f| may be where f jumps).
     """
     form = MeanValue(d, (symbol,))
     other = None if continuous is None else compile_interval(continuous, (symbol,))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
@@ -332,7 +333,7 @@ def _continuous_between(value: Any, p: Fraction, q: Fraction) -> bool:
     lo, hi = min(p, q), max(p, q)
     steps = [lo + (hi - lo) * k / 64 for k in range(65)]
     try:
-        return all(value(Interval.of(*ends)).is_finite() for ends in zip(steps, steps[1:], strict=False))
+        return all(value(Interval.of(*ends)).is_finite() for ends in pairwise(steps))
     except DomainError:
         return False
 

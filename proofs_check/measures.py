@@ -34,7 +34,7 @@ def extremum(
     quantity: Callable[[sp.Expr, sp.Symbol], sp.Expr],
     part: Callable[[Germ], Interval] | None = None,
 ) -> Bracket:
-    """sup over the line of a quantity of d: over one period `whole`, or over both half-lines, with |w| = x ≥ 0 resolved.
+    """sup over the line of a quantity of d: over one period `whole`, or over both half-lines, with |w| = x resolved.
 
     `part` is the same quantity, as read off the germ of d on a tail.
     """
@@ -79,8 +79,8 @@ def _half_line(
 def _on_box(expr: sp.Expr, domain: Mapping[sp.Symbol, tuple[Any, Any]]) -> Bracket:
     """sup over a box; where interval arithmetic does not close the bracket, a simplified form has a try."""
     lower, upper = -math.inf, math.inf
-    for form in (lambda e: e, simpler):
-        found = supremum(form(expr), domain, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
+    for simplify in (False, True):
+        found = supremum(simpler(expr) if simplify else expr, domain, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
         lower, upper = max(lower, found.lower), min(upper, found.upper)
         if upper <= lower + TOLERANCE * max(1.0, abs(lower)):
             break

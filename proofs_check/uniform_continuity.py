@@ -1,4 +1,4 @@
-"""Is log|d| uniformly continuous on a tail? Decided by rules over growth and smoothness, with sequences where it is not.
+"""Is log|d| uniformly continuous on a tail? Rules over growth and smoothness, and sequences where it is not.
 
 Let L = log|d| on x ≥ M. Used here:
 
@@ -47,7 +47,7 @@ class TailAnswer:
     reason: str
     counterexample: Mapping[str, Any] | None = None
     steep: bool = False
-    """log|d| is not uniformly continuous, and moreover sup |log|d(w̃)| - log|d(w)|| = ∞ over |w̃ - w| ≤ β, every β > 0."""
+    """Not uniformly continuous, and moreover sup |log|d(w̃)| - log|d(w)|| = ∞ over |w̃ - w| ≤ β, for every β > 0."""
 
 
 def decide_tail(d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int, name: str = "log|d|") -> TailAnswer:
@@ -163,9 +163,8 @@ def _steep_waves(
                 near = _solution(phase, (2 * sp.pi * n + p) * speed.sign, x)
                 far = near + (1 / steep if rising else -1 / steep).subs(x, near)
                 larger, smaller = (far, near) if rising else (near, far)
-                return {
-                    "kind": "sequence", "w": str(direction * larger), "w_tilde": str(direction * smaller), "ratio": math.e
-                }  # fmt: skip
+                w, w_tilde = str(direction * larger), str(direction * smaller)
+                return {"kind": "sequence", "w": w, "w_tilde": w_tilde, "ratio": math.e}
     return None
 
 
@@ -187,7 +186,7 @@ def _freeze(expr: sp.Expr, phase: sp.Expr, value: sp.Expr) -> sp.Expr:
 
 
 def _solution(phase: sp.Expr, target: sp.Expr, x: sp.Symbol) -> sp.Expr:
-    """x_n with φ(x_n) = target, as a formula in n; where SymPy finds none, a symbol that says which equation it solves."""
+    """x_n with φ(x_n) = target, as a formula in n; where SymPy finds none, a symbol that names the equation."""
     at = {n: sp.Integer(1000)}
     try:
         candidates = sp.solve(phase - target, x)

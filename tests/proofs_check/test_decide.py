@@ -19,25 +19,78 @@ from theory.notation import n, w
 BETAS = (Fraction(1, 10), Fraction(1, 2))
 
 STABLE = [
-    "exp", "softplus", "sigmoid", "best", "best:a=1:b=0.1", "reciprocal", "-exp(sqrt(abs(w)))", "-2*cosh(w)", "-(w+sqrt(w**2+1))",
-    "-log(1+exp(w))", "-softplus(w)**2*cosh(w)", "-exp(w)-exp(-w)-w**2-1", "-(2+sin(w))", "-exp(sin(w))", "-(3+tanh(w))",
-    "-exp(abs(w-1))", "-(1+w**2)**(1/3)*exp(-abs(w))", "-exp(atan(w)*sqrt(1+w**2))", "-exp(sqrt(abs(sin(w))))",
-    "-1/log(2+w**2)", "-(w**4+w+1)", "-softplus(softplus(w))", "-exp(w)/(1+exp(w))**2", "w-w-1",
-]  # fmt: skip
+    "exp",
+    "softplus",
+    "sigmoid",
+    "best",
+    "best:a=1:b=0.1",
+    "reciprocal",
+    "-exp(sqrt(abs(w)))",
+    "-2*cosh(w)",
+    "-(w+sqrt(w**2+1))",
+    "-log(1+exp(w))",
+    "-softplus(w)**2*cosh(w)",
+    "-exp(w)-exp(-w)-w**2-1",
+    "-(2+sin(w))",
+    "-exp(sin(w))",
+    "-(3+tanh(w))",
+    "-exp(abs(w-1))",
+    "-(1+w**2)**(1/3)*exp(-abs(w))",
+    "-exp(atan(w)*sqrt(1+w**2))",
+    "-exp(sqrt(abs(sin(w))))",
+    "-1/log(2+w**2)",
+    "-(w**4+w+1)",
+    "-softplus(softplus(w))",
+    "-exp(w)/(1+exp(w))**2",
+    "w-w-1",
+]
 
 UNSTABLE = [
-    ("direct", "zero"), ("relu", "zero"), ("-w**2", "zero"), ("-sin(w)-1", "zero"), ("-(w**2-2)**2", "zero"), ("exp(w)", "zero"),
-    ("-exp(w)+1/1000", "zero"), ("-1/w**2", "pole"), ("-1/(w-1)**2", "pole"), ("-exp(1/w)", "pole"), ("best:b=0", "pole"),
-    ("-exp(sin(w**2))", "sequence"), ("-exp(-exp(w))", "sequence"), ("-exp(w**2)", "sequence"), ("-(2+sin(w**2))", "sequence"),
-    ("-(2+sin(w**2))*exp(w)", "sequence"), ("-exp(w*log(1+w**2))", "sequence"), ("-exp(sin(exp(w)))", "sequence"),
-    ("-exp(w*sin(w))", "sequence"), ("-exp(abs(w)**1.5)", "sequence"), ("-exp(w+cos(w**3))/(1+w**2)", "sequence"),
-]  # fmt: skip
+    ("direct", "zero"),
+    ("relu", "zero"),
+    ("-w**2", "zero"),
+    ("-sin(w)-1", "zero"),
+    ("-(w**2-2)**2", "zero"),
+    ("exp(w)", "zero"),
+    ("-exp(w)+1/1000", "zero"),
+    ("-1/w**2", "pole"),
+    ("-1/(w-1)**2", "pole"),
+    ("-exp(1/w)", "pole"),
+    ("best:b=0", "pole"),
+    ("-exp(sin(w**2))", "sequence"),
+    ("-exp(-exp(w))", "sequence"),
+    ("-exp(w**2)", "sequence"),
+    ("-(2+sin(w**2))", "sequence"),
+    ("-(2+sin(w**2))*exp(w)", "sequence"),
+    ("-exp(w*log(1+w**2))", "sequence"),
+    ("-exp(sin(exp(w)))", "sequence"),
+    ("-exp(w*sin(w))", "sequence"),
+    ("-exp(abs(w)**1.5)", "sequence"),
+    ("-exp(w+cos(w**3))/(1+w**2)", "sequence"),
+]
 
 DISCRETE = [
-    ("exp", True), ("softplus", True), ("sigmoid", True), ("tanh", True), ("best:b=1", True), ("best:b=3/4", True), ("best", False),
-    ("reciprocal", False), ("reciprocal:b=1", True), ("direct", False), ("relu", False), ("w/(1+abs(w))", True), ("sin(w)/2", True),
-    ("sin(w**2)/2", False), ("cos(w)", False), ("-1/(1+exp(w))", True), ("0.5*tanh(exp(w))", True), ("tanh(w**2)", False), ("0.5*w/abs(w)", None), ("sin(w**2)*exp(-w**2)/2", True),
-]  # fmt: skip
+    ("exp", True),
+    ("softplus", True),
+    ("sigmoid", True),
+    ("tanh", True),
+    ("best:b=1", True),
+    ("best:b=3/4", True),
+    ("best", False),
+    ("reciprocal", False),
+    ("reciprocal:b=1", True),
+    ("direct", False),
+    ("relu", False),
+    ("w/(1+abs(w))", True),
+    ("sin(w)/2", True),
+    ("sin(w**2)/2", False),
+    ("cos(w)", False),
+    ("-1/(1+exp(w))", True),
+    ("0.5*tanh(exp(w))", True),
+    ("tanh(w**2)", False),
+    ("0.5*w/abs(w)", None),
+    ("sin(w**2)*exp(-w**2)/2", True),
+]
 
 
 @pytest.mark.parametrize("text", STABLE)
@@ -185,9 +238,20 @@ def test_undefined_but_bounded_is_inconclusive() -> None:
 def test_json_has_the_fields_of_the_contract() -> None:
     answer = decide("-exp(w)", betas=BETAS).as_json()
     assert list(answer) == [
-        "expression", "time", "verdict", "stable", "negative", "attains_boundary", "boundary_distance", "log_lipschitz", "modulus",
-        "gradient_scale", "gradient_over_weight", "counterexample", "reason",
-    ]  # fmt: skip
+        "expression",
+        "time",
+        "verdict",
+        "stable",
+        "negative",
+        "attains_boundary",
+        "boundary_distance",
+        "log_lipschitz",
+        "modulus",
+        "gradient_scale",
+        "gradient_over_weight",
+        "counterexample",
+        "reason",
+    ]
     assert answer["gradient_over_weight"] == ["inf", "inf"]
     assert [entry["beta"] for entry in answer["modulus"]] == [0.1, 0.5]
 

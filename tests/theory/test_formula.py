@@ -45,12 +45,48 @@ def test_constants_have_values() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "w +", "w w", "3w", "w^2", "(w", "w)", "w.real", "w[0]", "__import__('os')", "lambda: w", "w; w", "w if w else w",
-        "9**9**9**9*w", "w*(1/0)", "1/(w-w)", "a*w", "2", "sqrt(-1)*w", "log(-2)+w", "(-1)**0.5*w", "nan*w", "inf*w", "expo",
-        "exp()", "exp(w, w)", "eval(w)", "1e999*w", "1e-999*w", "w**100000", "exp(exp(exp(exp(9))))*w", "w/sin(pi)", "0**-1*w",
-        "(" * 5000 + "w" + ")" * 5000, "(" * 100 + "w" + ")" * 100, "-" * 100 + "w", "w" + "+w" * 990, "é", "w\x00", "\u0660*w",
+        "",
+        "w +",
+        "w w",
+        "3w",
+        "w^2",
+        "(w",
+        "w)",
+        "w.real",
+        "w[0]",
+        "__import__('os')",
+        "lambda: w",
+        "w; w",
+        "w if w else w",
+        "9**9**9**9*w",
+        "w*(1/0)",
+        "1/(w-w)",
+        "a*w",
+        "2",
+        "sqrt(-1)*w",
+        "log(-2)+w",
+        "(-1)**0.5*w",
+        "nan*w",
+        "inf*w",
+        "expo",
+        "exp()",
+        "exp(w, w)",
+        "eval(w)",
+        "1e999*w",
+        "1e-999*w",
+        "w**100000",
+        "exp(exp(exp(exp(9))))*w",
+        "w/sin(pi)",
+        "0**-1*w",
+        "(" * 5000 + "w" + ")" * 5000,
+        "(" * 100 + "w" + ")" * 100,
+        "-" * 100 + "w",
+        "w" + "+w" * 990,
+        "é",
+        "w\x00",
+        "\u0660*w",
     ],
-)  # fmt: skip
+)
 def test_refuses_with_one_line(text: str) -> None:
     start = time.perf_counter()
     with pytest.raises(FormulaError) as error:
@@ -92,11 +128,10 @@ def test_refuses_a_bad_time() -> None:
 @settings(max_examples=400, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        expr = resolve(text).expr
+        outcome: sp.Expr | str = resolve(text).expr
     except FormulaError as error:
-        assert "\n" not in str(error)
-    else:
-        assert expr.free_symbols <= {w}
+        outcome = str(error)
+    assert "\n" not in outcome if isinstance(outcome, str) else outcome.free_symbols <= {w}
 
 
 def formulas() -> st.SearchStrategy[str]:
