@@ -361,7 +361,7 @@ class _Tail:
         )
 
     def _softplus(self, v: Germ) -> Germ:
-        """log(1+e^v): slope σ(v)v', logarithmic slope s(v)v'; s = σ/softplus decreases from 1, v·s(v) increases to 1."""
+        """log(1+e^v): slope σ(v)v', logarithmic slope s(v)v'; s = σ/softplus falls from 1, v·s(v) rises to 1."""
         value = _softplus_range(v.value)
         sigmoid = ONE / (ONE + (-v.value).exp())
         share = _through_ends(

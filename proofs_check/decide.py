@@ -28,6 +28,7 @@ from proofs_check.measures import (
     gradient_over_weight,
     gradient_scale,
     log_lipschitz,
+    log_lipschitz_of_both_signs,
     modulus,
     modulus_of_both_signs,
     modulus_of_oscillating,
@@ -304,14 +305,15 @@ class _Question:
         name = self.logarithm_name
         reason = f"{name} is continuous, and uniformly so: " + "; ".join(tail.reason for tail in tails)
         self.reached = (Verdict.ENCLOSED, reason)
-        lipschitz = log_lipschitz(d, w, whole)
+        both_signs = self.time == "discrete" and self.sign is None
+        lipschitz = log_lipschitz_of_both_signs(self.f, w, whole) if both_signs else log_lipschitz(d, w, whole)
         if lipschitz[1] < INFINITE[1]:
             reason = f"{name} is Lipschitz on the whole line, with a constant of at most {lipschitz[1]:.9g}"
             self.reached = (Verdict.ENCLOSED, reason)
         self.found |= {"log_lipschitz": lipschitz, "gradient_scale": gradient_scale(self.f, d, w)}
         self.found |= {"gradient_over_weight": gradient_over_weight(self.f, d, w)}
         for beta in self.betas:
-            if self.time == "discrete" and self.sign is None:
+            if both_signs:
                 g = modulus_of_both_signs(self.f, d, w, beta, whole)
             else:
                 g = modulus(d, w, beta, lipschitz, whole)

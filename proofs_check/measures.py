@@ -13,7 +13,6 @@ from typing import Any
 import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, compile_interval
-from numerics.germs import Germ
 from numerics.optimum import supremum
 from numerics.tails import germs, point_germs, tail_germs, tail_range
 from proofs_check.core_scan import SAMPLES
@@ -21,9 +20,10 @@ from proofs_check.forms import log_magnitude, log_slope, resolved, simpler
 from theory.formula import format_formula
 
 Bracket = tuple[float, float]
+Tail = Callable[[sp.Expr, sp.Symbol], Callable[[Interval], Interval]]
 CORES = (Fraction(8), Fraction(64), Fraction(1024))
 FAR: tuple[Fraction, ...] = tuple(Fraction(2) ** k for k in (3, 5, 7, 9, 12, 16))
-MAX_BOXES = 4000
+MAX_BOXES = 2000
 TOLERANCE = 1e-8
 
 
@@ -32,16 +32,16 @@ def extremum(
     symbol: sp.Symbol,
     whole: sp.Expr | None,
     quantity: Callable[[sp.Expr, sp.Symbol], sp.Expr],
-    part: Callable[[Germ], Interval] | None = None,
+    tail: Tail | None = None,
 ) -> Bracket:
     """sup over the line of a quantity of d: over one period `whole`, or over both half-lines, with |w| = x resolved.
 
-    `part` is the same quantity, as read off the germ of d on a tail.
+    `tail` is what else is known of the quantity of a given d on a tail.
     """
     if whole is not None:
         return _on_box(quantity(d, symbol), {symbol: (0, whole)})
     x = sp.Dummy("x", positive=True)
-    sides = [_half_line(resolved(d.subs(symbol, direction * x)), x, quantity, part) for direction in (1, -1)]
+    sides = [_half_line(resolved(d.subs(symbol, direction * x)), x, quantity, tail) for direction in (1, -1)]
     return max(lower for lower, _ in sides), max(upper for _, upper in sides)
 
 
@@ -49,7 +49,7 @@ def _half_line(
     d: sp.Expr,
     x: sp.Symbol,
     quantity: Callable[[sp.Expr, sp.Symbol], sp.Expr],
-    part: Callable[[Germ], Interval] | None,
+    tail: Tail | None,
 ) -> Bracket:
     """sup over x ≥ 0: over a core [0, M] and the tail beyond it.
 
@@ -63,9 +63,9 @@ def _half_line(
     limit = next((germ.limit for _, germ in germs(expr, x, Fraction(8)) if germ.limit is not None), None)
     lower = max([-math.inf if limit is None else limit.lower, *_values(compile_interval(expr, (x,)), FAR)])
     upper = math.inf
-    tails = [tail_range(expr, x)] + ([] if part is None else [tail_range(d, x, part)])
+    tails = [tail_range(expr, x)] + ([] if tail is None else [tail(d, x)])
     for core in CORES:
-        outside = min(tail(Interval.of(core, "inf")).upper for tail in tails)
+        outside = min(bound(Interval.of(core, "inf")).upper for bound in tails)
         if outside == math.inf and core != CORES[-1]:
             continue
         inner = _on_box(expr, {x: (0, core)})
@@ -105,12 +105,29 @@ def boundary_distance(
 
 def log_lipschitz(d: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Bracket:
     """sup |L'| = sup |d'/d| over the line; the upper end is inf where no finite bound was found."""
-    lower, upper = extremum(
-        d, symbol, whole, lambda distance, x: sp.Abs(log_slope(distance, x)), lambda germ: germ.log_slope.abs()
-    )
+    lower, upper = extremum(d, symbol, whole, lambda distance, x: sp.Abs(log_slope(distance, x)), _tail_slope)
     if upper == math.inf and _diverges_at_zero(log_slope(d, symbol), symbol):
         lower = math.inf
     return max(lower, 0.0), upper
+
+
+def log_lipschitz_of_both_signs(f: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Bracket:
+    """sup |f'|/(1-|f|), the log-Lipschitz constant of 1 - |f| for an f that may change its sign."""
+    lower, upper = extremum(
+        f,
+        symbol,
+        whole,
+        lambda value, x: sp.Abs(sp.diff(value, x)) / (1 - sp.Abs(value)),
+        lambda value, x: _tail_slope(1 - sp.Abs(value), x),
+    )
+    if upper > lower * (1 + 1e-5):
+        other = log_lipschitz(1 - sp.Abs(f), symbol, whole)
+        lower, upper = max(lower, other[0]), min(upper, other[1])
+    return max(lower, 0.0), upper
+
+
+def _tail_slope(d: sp.Expr, x: sp.Symbol) -> Callable[[Interval], Interval]:
+    return tail_range(d, x, lambda germ: germ.log_slope.abs())
 
 
 def _diverges_at_zero(expr: sp.Expr, symbol: sp.Symbol) -> bool:
@@ -142,14 +159,22 @@ def modulus_of_both_signs(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, beta: Fract
 
         (1-|λ|) Σ_k |λ̃^k - λ^k| = (1-|λ|)·( |A(λ̃) - A(λ)| + |B(λ̃) - B(λ)| ),  A = 1/(1-λ²),  B = λ/(1-λ²),
 
-    the sums over even and over odd k, each of one sign. On a tail, where f has one sign, it is e^{|ΔL|} - 1.
+    the sums over even and over odd k, each of one sign. It is at most e^ω - 1 with ω the larger of the moduli of
+    log(1-f) and log(1+f) (see theory.discrete); where values at sample points do not reach that, it is maximized over
+    pairs. On a tail, where f has one sign, it is e^{|ΔL|} - 1.
     """
     delta = sp.Dummy("delta", real=True)
     even, odd = 1 / (1 - f**2), f / (1 - f**2)
     gaps = (sp.Abs(part.subs(symbol, symbol + delta) - part) for part in (even, odd))
     normalized = (1 - sp.Abs(f)) * sp.Add(*gaps)
     radius = sp.Rational(beta.numerator, beta.denominator)
-    lower, upper = _over_pairs(normalized, symbol, delta, (-radius, radius), d, beta, whole, exponential=True)
+    moved = [compile_interval(normalized.subs(delta, side * radius), (symbol,)) for side in (1, -1)]
+    lower = max((value for closure in moved for value in _values(closure, SAMPLES)), default=0.0)
+    sides = [simpler(resolved(1 + sign * f)) for sign in (1, -1)]
+    upper = max(modulus(side, symbol, beta, log_lipschitz(side, symbol, whole), whole)[1] for side in sides)
+    if upper > lower * (1 + 1e-5):
+        found = _over_pairs(normalized, symbol, delta, (-radius, radius), d, beta, whole, exponential=True)
+        lower, upper = max(lower, found[0]), min(upper, found[1])
     return max(lower, 0.0), upper
 
 
