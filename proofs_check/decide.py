@@ -39,7 +39,8 @@ from proofs_check.uniform_continuity import TailAnswer, decide_tail
 from theory.formula import Formula, FormulaError, format_formula, resolve
 from theory.notation import n, w
 
-CORES = (Fraction(8), Fraction(64))
+CORES = (Fraction(8), Fraction(64), Fraction(2048))
+FAR_POINTS = tuple(sign * Fraction(2) ** k for k in range(12, 100, 4) for sign in (1, -1))
 INFINITE: Bracket = (float("inf"), float("inf"))
 _PERIODIC = (TailAnswer(1, True, "continuous and periodic"),) * 2
 LIMIT_SECONDS = 20.0
@@ -157,7 +158,9 @@ class _Question:
 
     def decide(self) -> Decision:
         self._demand_real(SAMPLES)
-        if not self.f.has(w) or sp.simplify(sp.diff(self.f, w)) == 0:
+        value = compile_interval(self.f, (w,))
+        varies = any(_certainly_differ(value, p, SAMPLES[1]) for p in SAMPLES)
+        if not varies and sp.simplify(sp.diff(self.f, w)) == 0:
             return self._constant()
         d, whole = self.distance, period(self.f, w)
         cores = [(-core, core) for core in CORES]
@@ -283,8 +286,12 @@ class _Question:
 
     def _from_tails(self, d: sp.Expr, tails: Sequence[TailAnswer], whole: sp.Expr | None) -> Decision:
         if any(tail.sign < 0 for tail in tails):
-            return self._reaches_boundary(d, next(p for p in _far_points() if _certainly_negative(d, p)))
+            side = 1 if tails[0].sign < 0 else -1
+            return self._reaches_boundary(d, side * CORES[-1])
         if not all(tail.sign > 0 for tail in tails):
+            far = next((p for p in FAR_POINTS if _sign_at(d, p) < 0), None)
+            if far is not None:
+                return self._reaches_boundary(d, far)
             return self.answer(Verdict.INCONCLUSIVE, next(tail.reason for tail in tails if not tail.sign))
         self.found = {
             "negative": True if self.time == "continuous" else None,
@@ -349,14 +356,6 @@ def _singularity(d: sp.Expr, point: sp.Expr) -> str | None:
             if germ.vanishes:
                 return "zero"
     return None
-
-
-def _far_points() -> Sequence[Fraction]:
-    return [sign * Fraction(2**k) for k in range(3, 40) for sign in (1, -1)]
-
-
-def _certainly_negative(d: sp.Expr, point: Fraction) -> bool:
-    return compile_interval(d, (w,))(Interval.of(point)).hi < 0
 
 
 def _certainly_positive(value: Any, point: Fraction) -> bool:
