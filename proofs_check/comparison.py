@@ -1,14 +1,16 @@
-"""How a route compares what it computed with what a claim states: equalities, exact, in balls or in floating point."""
+"""How a route compares what it computed with what a claim states: exactly, in balls or in floating point."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import sympy as sp
+from sympy.logic.boolalg import Boolean
 
 from numerics.enclosure import Interval, enclose, integrate, less
-from proofs_check.claim import Evidence, Verdict, enclosed, inconclusive, proved, refuted, supported
+from proofs_check.claim import Evidence, Verdict, inconclusive, proved, refuted, supported
+from proofs_check.polynomial import prove_polynomial
 
 
 class Pair(NamedTuple):
@@ -20,8 +22,12 @@ class Pair(NamedTuple):
     tolerance: float
 
 
+Statement: TypeAlias = tuple[str, Boolean, Sequence[Boolean]]
+"""A polynomial statement: its name, what is claimed, and the assumptions."""
+
+
 def compare_exact(derived: sp.Expr, stated: sp.Expr, point: Mapping[sp.Symbol, object], what: str) -> Evidence:
-    """PROVED where the difference simplifies to 0, REFUTED where balls separate the two at the given point."""
+    """PROVED where the difference simplifies to 0, REFUTED (ENCLOSED) where balls separate the two at the point."""
     if sp.simplify(derived - stated) == 0:
         return proved(f"{what} = {derived}, as stated", derived=str(derived))
     values = {symbol: value for symbol, value in point.items() if symbol in derived.free_symbols | stated.free_symbols}
@@ -32,7 +38,7 @@ def compare_exact(derived: sp.Expr, stated: sp.Expr, point: Mapping[sp.Symbol, o
             "derived": left.lower,
             "stated": right.lower,
         }
-        return refuted(f"{what} = {derived}, not {stated}", example, Verdict.PROVED)
+        return refuted(f"{what} = {derived}, not {stated}", example, Verdict.ENCLOSED)
     return inconclusive(f"{what}: {derived} against {stated} was not decided")
 
 
@@ -50,7 +56,7 @@ def compare_enclosures(cases: Iterable[tuple[str, Interval, Interval]], what: st
 
 
 def compare_upper_bounds(cases: Iterable[tuple[str, Interval, Interval]], what: str) -> Evidence:
-    """Stated upper bounds `(where, computed, bound)`, each checked or refuted in balls."""
+    """Stated upper bounds `(where, computed, bound)`: REFUTED where exceeded in balls, SUPPORTED if all cases hold."""
     smallest, undecided = float("inf"), []
     for where, computed, bound in cases:
         if less(bound, computed):
@@ -62,7 +68,7 @@ def compare_upper_bounds(cases: Iterable[tuple[str, Interval, Interval]], what: 
         smallest = min(smallest, slack)
     if undecided:
         return inconclusive(f"{what}: not decided at {', '.join(undecided)}")
-    return enclosed(f"{what} holds at every point tried, with at least {smallest:.2e} to spare", slack=smallest)
+    return supported(f"{what} holds in balls wherever tried, with at least {smallest:.2e} to spare", slack=smallest)
 
 
 def compare_floats(pairs: Iterable[Pair], what: str) -> Evidence:
@@ -75,6 +81,17 @@ def compare_floats(pairs: Iterable[Pair], what: str) -> Evidence:
             return refuted(f"{what} differs at {pair.where}", example, Verdict.SUPPORTED)
         worst = max(worst, gap)
     return supported(f"{what}: largest deviation {worst:.1e}, within the error estimates", worst=worst)
+
+
+def prove_all(statements: Iterable[Statement], summary: str) -> Evidence:
+    """PROVED where z3 proves all the statements, REFUTED by the first false one."""
+    for name, claim, assumptions in statements:
+        outcome = prove_polynomial(claim, assumptions)
+        if outcome is None:
+            return inconclusive(f"{name}: z3 gave up")
+        if outcome is not True:
+            return refuted(f"false: {name}", outcome, Verdict.PROVED)
+    return proved(summary)
 
 
 def w1inf_enclosure(kernel: sp.Expr, variable: sp.Symbol, end: int, tail: Interval) -> Interval:

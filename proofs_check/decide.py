@@ -321,7 +321,7 @@ class _Question:
         self.found |= {"gradient_over_weight": gradient_over_weight(self.f, d, w)}
         for beta in self.betas:
             if both_signs:
-                g = modulus_of_both_signs(self.f, d, w, beta, whole)
+                g = modulus_of_both_signs(self.f, w, beta, whole)
             else:
                 g = modulus(d, w, beta, lipschitz, whole)
             self.found["modulus"] = (*self.found.get("modulus", ()), (beta, g))

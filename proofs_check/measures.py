@@ -6,7 +6,7 @@ Every bracket (lower, upper) holds true bounds, rounded outward. L = log d, wher
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -149,19 +149,19 @@ def modulus(d: sp.Expr, symbol: sp.Symbol, beta: Fraction, lipschitz: Bracket, w
     if upper > lower * (1 + TOLERANCE):
         delta = sp.Dummy("delta", nonnegative=True)
         moved = sp.Abs(logarithm.subs(symbol, symbol + delta) - logarithm)
-        found = _over_pairs(moved, symbol, delta, (0, radius), d, beta, whole)
+        found = _over_pairs(moved, symbol, delta, (0, radius), [d], beta, whole)
         lower, upper = max(lower, found[0]), min(upper, found[1])
     return Interval.of(lower).expm1().lower, Interval.of(upper).expm1().upper if upper < math.inf else math.inf
 
 
-def modulus_of_both_signs(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, beta: Fraction, whole: sp.Expr | None) -> Bracket:
+def modulus_of_both_signs(f: sp.Expr, symbol: sp.Symbol, beta: Fraction, whole: sp.Expr | None) -> Bracket:
     """The least g(β) in discrete time, for an f that may change its sign:
 
         (1-|λ|) Σ_k |λ̃^k - λ^k| = (1-|λ|)·( |A(λ̃) - A(λ)| + |B(λ̃) - B(λ)| ),  A = 1/(1-λ²),  B = λ/(1-λ²),
 
     the sums over even and over odd k, each of one sign. It is at most e^ω - 1 with ω the larger of the moduli of
     log(1-f) and log(1+f) (see theory.discrete); where values at sample points do not reach that, it is maximized over
-    pairs. On a tail, where f has one sign, it is e^{|ΔL|} - 1.
+    pairs, and bounded on the tails by these two moduli.
     """
     delta = sp.Dummy("delta", real=True)
     even, odd = 1 / (1 - f**2), f / (1 - f**2)
@@ -173,7 +173,7 @@ def modulus_of_both_signs(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol, beta: Fract
     sides = [simpler(resolved(1 + sign * f)) for sign in (1, -1)]
     upper = max(modulus(side, symbol, beta, log_lipschitz(side, symbol, whole), whole)[1] for side in sides)
     if upper > lower * (1 + 1e-5):
-        found = _over_pairs(normalized, symbol, delta, (-radius, radius), d, beta, whole, exponential=True)
+        found = _over_pairs(normalized, symbol, delta, (-radius, radius), sides, beta, whole, exponential=True)
         lower, upper = max(lower, found[0]), min(upper, found[1])
     return max(lower, 0.0), upper
 
@@ -183,19 +183,19 @@ def _over_pairs(
     symbol: sp.Symbol,
     delta: sp.Symbol,
     deltas: tuple[sp.Expr | int, sp.Expr],
-    d: sp.Expr,
+    distances: Sequence[sp.Expr],
     beta: Fraction,
     whole: sp.Expr | None,
     exponential: bool = False,
 ) -> Bracket:
-    """sup of a function of w and δ, with the tails bounded by what |ΔL| is there (e^{|ΔL|} - 1 with `exponential`)."""
+    """sup of a function of w and δ; on the tails bounded by the largest |Δ log d| (e^{…} - 1 with `exponential`)."""
     lower, upper = 0.0, math.inf
     for core in CORES:
         ends = (-core, core) if whole is None else (0, whole)
         found = supremum(moved, {symbol: ends, delta: deltas}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
         outside = 0.0
         if whole is None:
-            outside = max(_tail_oscillation(d, symbol, core - beta, beta, side) for side in (1, -1))
+            outside = max(_tail_oscillation(d, symbol, core - beta, beta, side) for d in distances for side in (1, -1))
         if exponential and outside < math.inf:
             outside = Interval.of(outside).expm1().upper
         lower, upper = max(lower, found.lower), min(upper, max(found.upper, outside))

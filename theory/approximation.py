@@ -4,8 +4,10 @@ E_m(β) = sup_{|θ̃-θ_m|≤β} ‖H - Ĥ(·;θ̃)‖_{W^{1,∞}}, E(β) = lims
 E continuous on [0, β0]. The theorem is read in three ways: perturbed are all of θ = (w, U, c) (`theory.all_weights`:
 false), only the recurrent w (true where two sums stay bounded), or all of a bounded θ (true, of little use).
 
-Throughout ρ̂(t) = Σ_i c_i e^{λ_i t} U_i, λ_i = f(w_i) < 0, and ω(β) = sup_{|w̃-w|≤β} |log(f(w̃)/f(w))|; a non-constant f
-is stable exactly when ω(β) → 0 as β → 0, and g(β) = e^{ω(β)} - 1 is its least modulus in Definition 3.4.
+Throughout H and Ĥ are linear (σ = id): for a σ that is not affine, E over all of C_0 jumps at β = 0 as soon as an
+eigenvalue can move (`theory.curse.perturbation_jump`), and no reading survives. ρ̂(t) = Σ_i c_i e^{λ_i t} U_i,
+λ_i = f(w_i) < 0, and ω(β) = sup_{|w̃-w|≤β} |log(f(w̃)/f(w))|; a non-constant f is stable exactly when ω(β) → 0 as
+β → 0, and g(β) = e^{ω(β)} - 1 is its least modulus in Definition 3.4.
 """
 
 from __future__ import annotations
@@ -175,8 +177,9 @@ def bounded_weights_modulus_upper(
 
     E(β+δ) - E(β) ≤ √d ( δ (C + V)(2 + 1/ε) + C V (g/ε + K(1+g)) ),  g = e^{ω(δ)} - 1,  β + δ ≤ β0
     C ≥ |c̃|_2, V ≥ |Ũ|_F and ε ≤ |f(w̃)| for all weights in the balls of radius β0, ω the modulus of log|f| there.
-    Hypotheses: sup_m |θ_m| < ∞ (for w, max_i|w_i| suffices), f < 0 continuous; f need not be stable. Then C, V < ∞, the
-    w̃_i lie in a compact interval, so that ε = min|f| > 0 and ω(δ) → 0 as δ → 0 there.
+    Hypotheses: sup_m |θ_m| < ∞ (for w, max_i|w_i| suffices), f < 0 continuous; f need not be stable. The ball is joint,
+    with |Ũ-U|_F (where the move of U is measured by |Ũ-U|_2 ≤ δ, put √d δC for δC). Then C, V < ∞, the w̃_i
+    lie in a compact interval, so that ε = min|f| > 0 and ω(δ) → 0 as δ → 0 there.
     Source: derived here. Shrink the ball as in `recurrent_modulus_upper`; θ̂ → θ̃ moves the products by
     Σ|c̃_iŨ_i - ĉ_iÛ_i|_1 ≤ √d(|c̃-ĉ||Ũ| + |ĉ||Ũ-Û|) ≤ √d δ(C + V), each mode having norm at most 2 + 1/ε; and the
     eigenvalues as in `recurrent_error_upper` with A ≤ √d CV/ε and B ≤ √d CV (Cauchy-Schwarz).

@@ -4,7 +4,8 @@ For complex λ the normalised integral of the stability definition is
 
     D = r ∫_0^∞ |e^{λ̃t} - e^{λt}| dt,  r = -Re λ = -f(w).
 
-(Normalising by |λ| ≥ r instead makes it larger: what fails below fails then too.)
+Normalising by |λ| = √(r² + ω²) instead makes it larger: what fails below fails then too. What holds for a tied
+frequency still holds, since |λ| ≤ √(1+T²) r; for a free one above a floor of the rates, while frequencies are bounded.
 """
 
 from __future__ import annotations
@@ -104,9 +105,10 @@ def rate_floor_upper(rate_floor: sp.Expr, frequency_change: sp.Expr) -> sp.Expr:
     """A free frequency costs little where the rates have a floor.
 
     r ∫_0^∞ e^{-rt} |e^{iδt} - 1| dt ≤ δ/r ≤ δ/r_min,  δ = |ω̃ - ω|
-    Hypotheses: r ≥ r_min > 0, δ ≥ 0. So with inf r > 0 (memory times bounded: e.g. r = 1 + e^w) a free frequency is
-    stable.
-    Source: derived here: |e^{iδt} - 1| ≤ δt and ∫re^{-rt}δt dt = δ/r.
+    Hypotheses: r ≥ r_min > 0, δ ≥ 0. So with inf r > 0 (memory times bounded: e.g. r = 1 + e^w) and a stable f = -r a
+    free frequency is stable.
+    Source: derived here: |e^{iδt} - 1| ≤ δt and ∫re^{-rt}δt dt = δ/r. When r moves as well, r first, the frequency has
+    no part in it and the cost is |r/r̃ - 1| ≤ e^{ω(β)} - 1; then ω, for r∫e^{-r̃t}|e^{iδt} - 1|dt ≤ e^{ω(β)} δ/r_min.
     Raises ValueError if the floor is not positive or the change is negative.
     """
     if not sp.sympify(rate_floor).is_positive:

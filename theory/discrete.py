@@ -85,7 +85,12 @@ def criterion(lam: sp.Expr, lam_tilde: sp.Expr) -> sp.Expr:
 
 
 def opposite_sign_criterion(larger_is_weight: bool) -> sp.Expr:
-    """`criterion` for opposite signs as a formula in p and q; `larger_is_weight`: |λ| = p (else |λ| = q)."""
+    """The quantity that the discrete definition bounds, for eigenvalues of opposite signs.
+
+    (1-|λ|) Σ_k |λ̃^k - λ^k| = (p+q)/(1+q) where |λ| = p (`larger_is_weight`), (1-q)(p+q)/((1-p)(1+q)) where |λ| = q,
+    with p ≥ q the two moduli.
+    Hypotheses: λλ̃ ≤ 0, p < 1. Source: derived here: `opposite_sign_sum` times 1-p or 1-q. Both tend to 0 as p, q → 0.
+    """
     return sp.factor((1 - (P if larger_is_weight else Q)) * opposite_sign_sum())
 
 

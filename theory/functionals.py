@@ -20,7 +20,8 @@ class Functional:
     H_t(x) = φ( g(t) · [ ∫_0^∞ x_{t-s} ρ(s) ds + ∫_0^∞ x_{t+s} α(s) ds + Σ_k a_k x_{t-s_k} ] ),
 
     `kernel` ρ and `anticipating` α in `s`, `atoms` the pairs (s_k, a_k), `gain` g in `t`, `readout` φ in `y`; d = 1.
-    Raises ValueError when ρ or α is not absolutely integrable, when the measure is zero or when φ is constant.
+    Raises ValueError when ρ or α is not absolutely integrable, when an atom has no weight or a lag occurs twice, when
+    the measure or the gain is zero or when φ is constant.
     """
 
     kernel: sp.Expr = sp.S.Zero
@@ -34,6 +35,11 @@ class Functional:
             norm = sp.integrate(sp.Abs(density), (s, 0, sp.oo))
             if not norm.is_finite:
                 raise ValueError(f"{name}: not absolutely integrable: {density}")
+        lags = [lag for lag, _ in self.atoms]
+        if len(set(lags)) < len(lags) or any(weight.is_zero is not False for _, weight in self.atoms):
+            raise ValueError(f"atoms: lags must differ and weights must not be zero, got {self.atoms}")
+        if self.gain == 0:
+            raise ValueError("gain: must not be zero everywhere")
         if self.kernel == 0 and self.anticipating == 0 and not self.atoms:
             raise ValueError("kernel, anticipating, atoms: the measure must not be zero")
         if not self.readout.has(y):
@@ -88,8 +94,8 @@ def is_continuous(functional: Functional) -> Finding:
     """Continuous: H_t(x') → H_t(x) as ‖x' - x‖_∞ → 0.
 
     The inner part is continuous, by |inner(x') - inner(x)| ≤ |g(t)|·|μ|(R)·‖x' - x‖_∞, and open, because a non-zero
-    functional reaches a neighbourhood of each of its values; so H_t is continuous exactly when φ is. Hypotheses: as
-    `Functional`. Source: Definition B.1, derived here.
+    functional reaches a neighbourhood of each of its values; so H_t is continuous exactly when φ is, at every t with
+    g(t) ≠ 0 (elsewhere H_t is constant). Hypotheses: as `Functional`. Source: Definition B.1, derived here.
     """
     jumps = _jumps(functional.readout)
     return Finding(False, f"the readout jumps at {jumps}") if jumps else Finding(True, "the readout is continuous")
@@ -98,9 +104,9 @@ def is_continuous(functional: Functional) -> Finding:
 def is_bounded(functional: Functional) -> Finding:
     """Bounded: sup_{x≠0} |H_t(x)|/(‖x‖_∞+1) + |H_t(0)| < ∞.
 
-    With N = |g(t)|·|μ|(R), the inner part of an input of size X fills (-NX, NX); so the supremum is finite exactly
-    when φ is bounded on bounded sets and |φ(y)|/|y| stays bounded as y → ±∞. Hypotheses: as `Functional`; the limits
-    at ±∞ exist. Source: Definition B.1, derived here.
+    With N = |g(t)|·|μ|(R), the inner parts of inputs of size X fill (-NX, NX), its ends perhaps included; so the
+    supremum is finite exactly when φ is bounded on bounded sets and |φ(y)|/|y| stays bounded as y → ±∞. Hypotheses:
+    as `Functional`; the limits at ±∞ exist. Source: Definition B.1, derived here.
     """
     for point in _jumps(functional.readout):
         if any(sp.limit(functional.readout, y, point, side).is_infinite for side in "+-"):
@@ -118,7 +124,7 @@ def is_causal(functional: Functional) -> Finding:
     the inner part through all of R, along which φ is not constant.
     Hypotheses: as `Functional`. Source: Definition B.1, derived here.
     """
-    early = [lag for lag, weight in functional.atoms if lag.is_negative and weight != 0]
+    early = [lag for lag, _ in functional.atoms if lag.is_negative]
     if sp.simplify(functional.anticipating) != 0 or early:
         return Finding(False, f"weight on the future: density {functional.anticipating}, atoms at {early}")
     return Finding(True, "the measure lives on lags s ≥ 0")
@@ -228,7 +234,7 @@ def spike_response(kernel: sp.Expr, lag: sp.Expr, growth: sp.Expr) -> sp.Expr:
     growth = 1 the limit is ρ(lag), not 0. Hence **the printed regularity, almost everywhere convergence with no
     bound on the norms, fails for every kernel functional but H = 0**, and Lemma A.1 read literally speaks of H = 0
     alone; with uniformly bounded sequences (growth = 0) dominated convergence gives 0, and regularity is absolute
-    continuity.
+    continuity. However slowly the norms of x^(k) grow, they may not grow: with n = ‖x^(k)‖ → ∞ the same spikes do it.
 
     Hypotheses: lag ≥ 0, kernel in `s`. Source: derived here. Raises ValueError for a negative lag or an unevaluated
     integral.
@@ -250,8 +256,10 @@ def null_set_response_upper(kernel: sp.Expr, growth: sp.Expr) -> sp.Expr:
     sup { |H_t(x)| : |x| ≤ n^growth, |{x ≠ 0}| ≤ 2/n } = n^growth ∫_0^{2/n} ρ(s) ds   for ρ ≥ 0 non-increasing,
 
     because the set on which ρ is largest is [0, 2/n]. By Egorov a sequence bounded by K that tends to 0 almost
-    everywhere is, on [0, T], below ε off a set of measure ε; so |H_t| ≤ K∫_T^∞|ρ| + ε∫|ρ| + K·(this supremum at
-    growth 0 with 2/n = ε), and all three vanish.
+    everywhere is, on [0, T], eventually below ε off a set of measure ε; so |H_t| ≤ K∫_T^∞|ρ| + ε∫|ρ| + K·(this
+    supremum at growth 0 with 2/n = ε), and all three vanish as ε → 0, T → ∞. For any other ρ ∈ L¹ the last term is
+    K sup_{|A| ≤ ε} ∫_A|ρ| ≤ K(hε + ∫_{|ρ|>h}|ρ|) for every h, which vanishes with ε → 0, then h → ∞. (With unbounded
+    norms the argument fails: nothing ties the measure ε to the norm.)
 
     Hypotheses: ρ ≥ 0 non-increasing in `s`, ρ(0) < ∞. Source: derived here. Raises ValueError for a kernel that
     increases.

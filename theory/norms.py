@@ -80,13 +80,13 @@ def absolute_integral(expression: sp.Expr, variable: sp.Symbol = t) -> sp.Expr:
         expression = sp.simplify(expression)
     try:
         one_sign = expression.is_positive or expression.is_negative
-        zeros = [] if one_sign else [z for z in sp.solve(expression, variable) if z.is_real and not z.is_negative]
+        roots = [] if one_sign else sp.solve(expression, variable)
     except NotImplementedError as error:
         raise ValueError(f"expression: the zeros of {expression} are not known in closed form") from error
-    if len(zeros) > 1:
-        if any(z.free_symbols for z in zeros):
-            raise ValueError(f"expression: the zeros {zeros} of {expression} cannot be ordered")
-        zeros.sort(key=lambda z: z.evalf(30))
+    zeros = [z for z in roots if z.is_real is not False and not z.is_negative]
+    if not all(z.is_nonnegative for z in zeros) or (len(zeros) > 1 and any(z.free_symbols for z in zeros)):
+        raise ValueError(f"expression: the zeros {zeros} of {expression} cannot be ordered")
+    zeros.sort(key=lambda z: z.evalf(30))
     antiderivative = sp.integrate(expression, variable)
     if antiderivative.has(sp.Integral, sp.Piecewise):
         raise ValueError(f"expression: no closed antiderivative of {expression}")

@@ -45,9 +45,9 @@ def difference_integral(lam: sp.Expr, lam_tilde: sp.Expr) -> sp.Expr:
 def divergence_at_boundary(lam: sp.Expr, lam_tilde: sp.Expr) -> sp.Expr:
     """The integral of Definition 3.4 where a mode does not decay: lim_{T→∞} ∫_0^T |e^{λ̃t} - e^{λt}| dt = ∞.
 
-    Hypotheses: λ ≠ λ̃ are numbers and at least one of them is ≥ 0.
+    Hypotheses: λ ≠ λ̃, numbers or symbols, and at least one of them is ≥ 0.
     Source: derived here. Let μ > ν be the two. The integrand e^{μt}(1 - e^{-(μ-ν)t}) is ≥ 0 and, as μ ≥ 0, at least
-    1 - e^{-(μ-ν)t}, which tends to 1.
+    1 - e^{-(μ-ν)t}, which tends to 1; the integral of that lower bound is ∞.
     Raises ValueError where a hypothesis fails.
     """
     larger, smaller = sp.Max(lam, lam_tilde), sp.Min(lam, lam_tilde)
@@ -56,8 +56,8 @@ def divergence_at_boundary(lam: sp.Expr, lam_tilde: sp.Expr) -> sp.Expr:
     if (larger - smaller).is_positive is not True:
         raise ValueError(f"lam, lam_tilde: {lam} and {lam_tilde} are equal")
     horizon = sp.Symbol("T", positive=True)
-    partial = sp.integrate(sp.exp(larger * t) - sp.exp(smaller * t), (t, 0, horizon))
-    return sp.limit(partial, horizon, sp.oo)
+    partial_lower = sp.integrate(1 - sp.exp(-(larger - smaller) * t), (t, 0, horizon))
+    return sp.limit(partial_lower, horizon, sp.oo)
 
 
 def criterion(f: sp.Expr, f_tilde: sp.Expr) -> sp.Expr:

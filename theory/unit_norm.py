@@ -1,7 +1,7 @@
 """Unit-norm modes dh/dt = Λh + ν(Λ)Ux: the change of the model that makes approximation stable in all weights.
 
-Throughout ρ̂(t) = Σ_i c_i u_i φ_i(t), φ_i(t) = ν(λ_i) e^{λ_i t}, λ_i = f(w_i) < 0, one input (d = 1); θ = (w, c, u)
-moves in the joint ball |θ̃ - θ|_2 ≤ β; ω is the modulus of continuity of log|f|, and ‖·‖ is ‖·‖_{W^{1,∞}}.
+Throughout σ = id, ρ̂(t) = Σ_i c_i u_i φ_i(t), φ_i(t) = ν(λ_i) e^{λ_i t}, λ_i = f(w_i) < 0, one input (d = 1);
+θ = (w, c, u) moves in the joint ball |θ̃ - θ|_2 ≤ β; ω is the modulus of continuity of log|f|, and ‖·‖ is ‖·‖_{W^{1,∞}}.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _lower_z3(parameters: Parameters, context: Context) -> Evidence:
         both = [prove_polynomial(claim, corner) for claim in (upward, downward)]
         within = prove_polynomial(2 * s**2 <= beta**2 if joint else s <= beta, corner)
         if all(x is True for x in (*both, within)):
-            return proved("z3: for all c, u, beta some move of each sign is at least that large")
+            return proved("z3, one mode, d = 1 and 4: for all c, u, beta some move of each sign is at least that large")
         return inconclusive("z3 did not prove the moves")
     # Refutation: no move in the ball does better, and the stated bound exceeds the exact error of one mode.
     # With c = u = x the largest |x(a+b) + ab| is 2xs + s²; for d = 4 the error is twice that of one input.
@@ -289,8 +289,8 @@ CLAIMS: tuple[Claim, ...] = (
             "least 2 beta sqrt(|U|^2 + d|c|^2), whatever the target, the reparameterization and the weights."
         ),
         latex=(
-            r"E_m(\beta)\geq\max(\sqrt{d}\,\frac{\beta^2}{2}(2+\frac{1}{\min_i|\lambda_i|}),"
-            r"\ 2\beta\sqrt{|U|_F^2+d\,|c|_2^2})"
+            r"E_m(\beta)\geq\max\left(\sqrt{d}\,\frac{\beta^2}{2}\left(2+\frac{1}{\min_i|\lambda_i|}\right),"
+            r"\ 2\beta\sqrt{|U|_F^2+d\,|c|_2^2}\right)"
         ),
         hypotheses=(SETTING, JOINT_BALL),
         kind=Kind.DERIVED,
@@ -318,11 +318,16 @@ CLAIMS: tuple[Claim, ...] = (
         label="Theorem 3.5",
         title="The curse of memory with all weights perturbed does not depend on f",
         statement=(
-            "If models with real eigenvalues approximate H and E = E(beta) is finite for one beta > 0, all weights "
-            "perturbed, then the memory function of H decays exponentially, whatever the reparameterization."
+            "If linear models with real eigenvalues approximate H and E = E(beta) is finite for one beta > 0, all "
+            "weights perturbed, then the memory function of H decays exponentially, whatever the reparameterization."
         ),
-        latex=r"|\rho(t)|_1\leq\frac{E^2}{8\beta^2}\exp(-\frac{t}{2E/(\sqrt{d}\,\beta^2)-2})",
-        hypotheses=(SETTING, JOINT_BALL, "E(0) = 0.", "The kernel of H is in L1 and of bounded variation."),
+        latex=r"|\rho(t)|_1\leq\frac{E^2}{8\beta^2}\,\exp\left(-\frac{t}{2E/(\sqrt{d}\,\beta^2)-2}\right)",
+        hypotheses=(
+            SETTING,
+            JOINT_BALL,
+            "E(0) = 0.",
+            "The kernel rho of H is in L1, right-continuous, of bounded variation; |rho|_1 is its memory function.",
+        ),
         kind=Kind.DERIVED,
         expected=Verdict.PROVED,
         routes=(

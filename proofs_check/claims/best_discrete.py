@@ -24,7 +24,11 @@ from proofs_check.claim import (
 )
 from proofs_check.claims.best_reparameterization import (
     SIMULATION_TOLERANCE,
+    SLOPE,
+    TAU,
+    VALUE,
     polynomial_route,
+    read_formula,
     relative_gap,
     shown,
     solve_ode,
@@ -34,18 +38,12 @@ from theory.gradient import mode_gradient_norm
 from theory.notation import a, b, w
 
 _EPS = float(np.finfo(float).eps)
-_TAU = a * w**2 + b
-_f, _slope = sp.symbols("f slope", real=True)
-
-
-def _formula(text: str) -> sp.Expr:
-    return sp.sympify(text, locals={"w": w, "a": a, "b": b})
 
 
 def _discrete_ode_by_derivation(parameters: Parameters, context: Context) -> Evidence:
     excess = sp.Symbol("excess", positive=True)
-    f = best("discrete").subs(b, _formula(parameters["b_above"]) + excess)
-    residual = sp.simplify(ode_left_side(f, "discrete") - _formula(parameters["rate"]))
+    f = best("discrete").subs(b, read_formula(parameters["b_above"]) + excess)
+    residual = sp.simplify(ode_left_side(f, "discrete") - read_formula(parameters["rate"]))
     if residual != 0:
         gap = residual.subs({a: 2, excess: 1, w: 1})
         return refuted("the equation fails", {"a": "2", "w": "1", "residual": str(gap)}, Verdict.PROVED)
@@ -56,20 +54,20 @@ def _discrete_ode_by_derivation(parameters: Parameters, context: Context) -> Evi
     worst = f.subs(w, 0).subs(excess, sp.Rational(1, 100))
     if not worst <= -1:
         return inconclusive(f"tau - 1/2 = {room} has no known sign")
-    point = {"b": str(_formula(parameters["b_above"]) + sp.Rational(1, 100)), "w": "0", "f": str(worst)}
+    point = {"b": str(read_formula(parameters["b_above"]) + sp.Rational(1, 100)), "w": "0", "f": str(worst)}
     return refuted("f leaves (-1, 1)", point, Verdict.PROVED)
 
 
 def _discrete_definition() -> list[Any]:
     """(1-f) τ = 1, and its derivative -f' τ + (1-f) τ' = 0."""
-    return [sp.Eq((1 - _f) * _TAU, 1), sp.Eq(-_slope * _TAU + (1 - _f) * sp.diff(_TAU, w), 0)]
+    return [sp.Eq((1 - VALUE) * TAU, 1), sp.Eq(-SLOPE * TAU + (1 - VALUE) * sp.diff(TAU, w), 0)]
 
 
 def _discrete_ode_by_polynomials(parameters: Parameters) -> tuple[Any, str]:
     from proofs_check.polynomial import prove_polynomial
 
-    known = [*_discrete_definition(), b > _formula(parameters["b_above"])]
-    statement = sp.And(sp.Eq(_slope, _formula(parameters["rate"]) * (1 - _f) ** 2), _f > -1, _f < 1)
+    known = [*_discrete_definition(), b > read_formula(parameters["b_above"])]
+    statement = sp.And(sp.Eq(SLOPE, read_formula(parameters["rate"]) * (1 - VALUE) ** 2), VALUE > -1, VALUE < 1)
     return prove_polynomial(statement, known), "for all a, b, w by the product rule"
 
 
@@ -77,9 +75,9 @@ def _discrete_ode_by_simulation(parameters: Parameters, context: Context) -> Evi
     """f - 1 obeys (f-1)' = 2aw (f-1)², the continuous equation."""
     ends, rng = np.linspace(0.3, 3.0, 7), context.rng("discrete ode")
     for _ in range(context.pick(3, 20)):
-        lowest = float(_formula(parameters["b_above"]))
+        lowest = float(read_formula(parameters["b_above"]))
         values = {a: float(rng.uniform(0.3, 3)), b: lowest + 0.01 + float(rng.uniform(0, 0.1))}
-        simulated = solve_ode(_formula(parameters["rate"]), 2, values, -1 / values[b], ends)
+        simulated = solve_ode(read_formula(parameters["rate"]), 2, values, -1 / values[b], ends)
         gap, low = relative_gap(simulated, -1 / (values[a] * ends**2 + values[b])), 1 - 1 / values[b]
         if gap > SIMULATION_TOLERANCE or low <= -1:
             point = {"a": values[a], "b": values[b], "largest difference of f - 1": shown(gap), "f(0)": low}
@@ -90,8 +88,8 @@ def _discrete_ode_by_simulation(parameters: Parameters, context: Context) -> Evi
 def _discrete_scale_by_derivation(parameters: Parameters, context: Context) -> Evidence:
     """The exact scale |f'|/(1-|f|)² for b = b_from + excess, excess ≥ 0."""
     excess = sp.Symbol("excess", nonnegative=True)
-    f = best("discrete").subs(b, _formula(parameters["b_from"]) + excess)
-    claimed = sp.Abs(_formula(parameters["rate"]))
+    f = best("discrete").subs(b, read_formula(parameters["b_from"]) + excess)
+    claimed = sp.Abs(read_formula(parameters["rate"]))
     sign_known = sp.factor(sp.together(f))
     if sign_known.is_nonnegative and sp.simplify(mode_gradient_norm(sign_known, "discrete") - claimed) == 0:
         return proved("f >= 0, so the modulus inside the scale drops out")
@@ -109,8 +107,8 @@ def _discrete_scale_by_polynomials(parameters: Parameters) -> tuple[Any, str]:
     from proofs_check.polynomial import prove_polynomial
 
     modulus = sp.Symbol("modulus", nonnegative=True)
-    known = [*_discrete_definition(), b >= _formula(parameters["b_from"]), sp.Eq(modulus**2, _f**2)]
-    statement = sp.Eq(_slope**2, _formula(parameters["rate"]) ** 2 * (1 - modulus) ** 4)
+    known = [*_discrete_definition(), b >= read_formula(parameters["b_from"]), sp.Eq(modulus**2, VALUE**2)]
+    statement = sp.Eq(SLOPE**2, read_formula(parameters["rate"]) ** 2 * (1 - modulus) ** 4)
     return prove_polynomial(statement, known), "for all a, b, w by the product rule, with |f| as a variable"
 
 
@@ -119,8 +117,8 @@ def _discrete_scale_by_summation(parameters: Parameters, context: Context) -> Ev
 
     A rounding ε of |f| changes the sum by ε/(1-|f|)², the square of the loss.
     """
-    rate = sp.lambdify(w, _formula(parameters["rate"]).subs(a, 1.0), "math")
-    for b_value in (float(_formula(parameters["b_from"])), float(_formula(parameters["b_from"])) + 0.3):
+    rate = sp.lambdify(w, read_formula(parameters["rate"]).subs(a, 1.0), "math")
+    for b_value in (float(read_formula(parameters["b_from"])), float(read_formula(parameters["b_from"])) + 0.3):
         for w0 in (0.2, 0.4, 1.0, 2.0):
 
             def loss(at: float, b_value: float = b_value) -> float:
@@ -179,8 +177,8 @@ CLAIMS = (
             Route("loss of one mode, summed", Method.FLOATING, _discrete_scale_by_summation),
         ),
         mutants=(
-            Variant("b > 1/2 is enough", {"b_from": "3/5"}),
-            Variant("b = 9/10 is enough", {"b_from": "9/10"}),
+            Variant("b >= 3/5 is enough", {"b_from": "3/5"}),
+            Variant("b >= 9/10 is enough", {"b_from": "9/10"}),
             Variant("a instead of 2a", {"rate": "a*w"}),
         ),
         theory=("theory.best:best", "theory.gradient:mode_gradient_norm"),

@@ -22,7 +22,7 @@ from proofs_check.claim import (
     refuted,
     supported,
 )
-from proofs_check.claims.best_reparameterization import polynomial_route
+from proofs_check.claims.best_reparameterization import polynomial_route, read_formula
 from theory.best import (
     best,
     family,
@@ -38,10 +38,6 @@ from theory.reparameterization import symbolic_formula
 
 _EPS = float(np.finfo(float).eps)
 _x = sp.Symbol("x", positive=True)
-
-
-def _formula(text: str) -> sp.Expr:
-    return sp.sympify(text, locals={"w": w, "a": a, "b": b})
 
 
 # --- Any wanted gradient scale ---------------------------------------------------------------------------------------
@@ -67,14 +63,14 @@ def _family_by_calculus(parameters: Parameters, context: Context) -> Evidence:
             if sp.simplify(value - stated) == 0:
                 return inconclusive(f"the scale is {derived}, but not at the sample")
             return refuted(f"the scale is {derived}", point, Verdict.PROVED)
-    members = _SCALES if (parameters["multiplier"], parameters["power"]) == (1, 2) else ()
-    for text in context.pick(members[:3], members):
-        f = family(_formula(text))
+    members = context.pick(_SCALES[:3], _SCALES)
+    for text in members:
+        f = family(read_formula(text))
         for side in (1, -1):
             inside = f.subs(w, side * _x)
-            if sp.simplify((sp.diff(inside, _x) / inside**2) ** 2 - _formula(text).subs(w, side * _x) ** 2) != 0:
+            if sp.simplify((sp.diff(inside, _x) / inside**2) ** 2 - read_formula(text).subs(w, side * _x) ** 2) != 0:
                 return inconclusive(f"SymPy does not see that the member of G = {text} has this scale")
-    return proved("|d tau/dw| = G by the fundamental theorem of calculus", members=list(_SCALES))
+    return proved("|d tau/dw| = G by the fundamental theorem of calculus", members=list(members))
 
 
 def _family_by_quadrature(parameters: Parameters, context: Context) -> Evidence:
@@ -84,7 +80,7 @@ def _family_by_quadrature(parameters: Parameters, context: Context) -> Evidence:
     texts = [*_SCALES[:-1], "cos(w)"] if not parameters["nonnegative"] else _SCALES[:-1]
     rng, worst = context.rng("family"), 0.0
     for text in texts:
-        wanted = sp.lambdify(w, _formula(text).subs(a, 0.7), "math")
+        wanted = sp.lambdify(w, read_formula(text).subs(a, 0.7), "math")
 
         def f(at: float, wanted: Any = wanted) -> float:
             integral = quad(wanted, 0, at, epsabs=1e-12, epsrel=1e-12)[0]
@@ -106,9 +102,12 @@ def _family_by_quadrature(parameters: Parameters, context: Context) -> Evidence:
 
 
 def _unstable_by_limits(parameters: Parameters, context: Context) -> Evidence:
-    """τ(n + 1/n)/τ(n) - 1 has a limit above 0: not stable. G/τ bounded: log|f| is Lipschitz, so f is stable."""
-    scale = _formula(parameters["scale"])
-    f = family(scale, sp.Integer(1))
+    """τ(n + 1/n)/τ(n) - 1 has a limit above 0: not stable. G/τ bounded: log|f| is Lipschitz, so f is stable.
+
+    b > 0 is a symbol. G and τ ≥ b are continuous, so finite limits of G/τ at both ends bound it.
+    """
+    scale = read_formula(parameters["scale"])
+    f = family(scale, b)
     step = relative_memory_step(f, 1 / n)
     if step.is_positive:
         fixed = str(relative_memory_step(f, sp.Rational(1, 10)))
@@ -136,10 +135,10 @@ def _log_slope_upper(log_slope: sp.Expr) -> float:
 
 
 def _unstable_by_balls(parameters: Parameters, context: Context) -> Evidence:
-    """The same ratio in balls for n = 2, 4, ..., 24; or a rigorous upper end of |f'/f| = G/τ on the whole line."""
+    """For b = 1: the same ratio in balls for n = 2, 4, ..., 24; or a rigorous upper end of |f'/f| = G/τ on R."""
     from numerics.enclosure import enclose, less
 
-    scale = _formula(parameters["scale"])
+    scale = read_formula(parameters["scale"])
     time = time_constant(family(scale, sp.Integer(1)))
     ratios = [
         enclose((time.subs(w, k + sp.Rational(1, k)) / time.subs(w, k)).rewrite(sp.exp), {}) for k in range(2, 26, 2)
@@ -236,7 +235,7 @@ def _ratios(parameters: Parameters) -> list[tuple[str, str, sp.Expr]]:
 
 
 def _over_weight_by_limits(parameters: Parameters, context: Context) -> Evidence:
-    ratio, stated = gradient_over_weight(best()), _formula(parameters["best"])
+    ratio, stated = gradient_over_weight(best()), read_formula(parameters["best"])
     if sp.simplify(ratio - stated) != 0:
         return refuted("the ratio of best is another", {"ratio": str(ratio), "claimed": str(stated)}, Verdict.PROVED)
     for name, where, other in _ratios(parameters):
@@ -251,7 +250,7 @@ def _over_weight_by_balls(parameters: Parameters, context: Context) -> Evidence:
     from numerics.enclosure import Interval, enclose, less, taylor
 
     values = {a: sp.Integer(2), b: sp.Rational(1, 3)}
-    stated = enclose(_formula(parameters["best"]).subs(values), {})
+    stated = enclose(read_formula(parameters["best"]).subs(values), {})
     for w0 in (sp.Rational(-7, 2), sp.Rational(1, 100), sp.Integer(20)):
         value, slope = taylor(best().subs(values), w, w0, 1)
         ratio = slope.abs() / (value**2 * abs(w0))
@@ -279,7 +278,7 @@ def _over_weight_by_differences(parameters: Parameters, context: Context) -> Evi
 
     rng = context.rng("over weight")
     f = sp.lambdify(w, best().subs({a: 2, b: sp.Rational(1, 3)}), "math")
-    stated = float(_formula(parameters["best"]).subs(a, 2))
+    stated = float(read_formula(parameters["best"]).subs(a, 2))
     for w0 in rng.uniform(0.5, 5.0, context.pick(5, 50)):
         value = ratio(f, float(w0))
         # rounding of f over h is 1e4 ε relative to f/w, a few times that relative to f'
@@ -307,7 +306,8 @@ CLAIMS = (
         statement="For every continuous G >= 0 and b > 0 the function f = -1/tau with the memory time "
         "tau(w) = b + |integral of G from 0 to w| is negative and continuous with f(0) = -1/b, and its gradient scale "
         "|f'|/f² is G(w) for every w other than 0. Best is the member of G = 2a|w|.",
-        latex=r"f(w) = -\frac{1}{b + |\int_0^w G(v)\,dv|}\ \Rightarrow\ \frac{|f'(w)|}{f(w)^2} = G(w)",
+        latex=r"f(w) = -\frac{1}{b + \left|\int_0^w G(v)\,dv\right|}\ \Rightarrow\ "
+        r"\frac{|f'(w)|}{f(w)^2} = G(w)\ (w\neq 0)",
         hypotheses=("G is continuous and G >= 0.", "b > 0."),
         kind=Kind.DERIVED,
         expected=Verdict.PROVED,
@@ -330,8 +330,8 @@ CLAIMS = (
         statement="The member of the family with the gradient scale G = 2|w| exp(w²), f = -1/(b - 1 + exp(w²)), is "
         "negative and smooth but not stable in the sense of Definition 3.4: from w = n to n + 1/n the memory time "
         "is multiplied by a factor that tends to e².",
-        latex=r"G(w) = 2|w|e^{w^2}:\quad \lim_{n\to\infty} |\frac{f(n)}{f(n+1/n)} - 1| = e^2 - 1 > 0",
-        hypotheses=("Stable in the sense of Definition 3.4.", "The routes take b = 1."),
+        latex=r"G(w) = 2|w|e^{w^2}:\quad \lim_{n\to\infty} \left|\frac{f(n)}{f(n+1/n)} - 1\right| = e^2 - 1 > 0",
+        hypotheses=("Stable in the sense of Definition 3.4.", "b > 0; the route in balls takes b = 1."),
         kind=Kind.DERIVED,
         expected=Verdict.PROVED,
         parameters={"scale": "2*Abs(w)*exp(w**2)"},

@@ -36,14 +36,17 @@ from theory.best import (
 from theory.notation import a, b, w
 
 _EPS = float(np.finfo(float).eps)
-_TAU = a * w**2 + b
-_f, _slope = sp.symbols("f slope", real=True)
+TAU = a * w**2 + b
+"""The memory time of best."""
+VALUE, SLOPE = sp.symbols("f slope", real=True)
+"""f(w) and f'(w) where they are defined without a quotient."""
 _SAMPLE = {a: sp.Integer(2), b: sp.Rational(1, 3)}
 SIMULATION_TOLERANCE = 1e-8
 """Runge-Kutta of order 8 at a local tolerance of 1e-12, in some hundred steps, stays well below this."""
 
 
-def _formula(text: str) -> sp.Expr:
+def read_formula(text: str) -> sp.Expr:
+    """A claimed rate, a text in w, a and b."""
     return sp.sympify(text, locals={"w": w, "a": a, "b": b})
 
 
@@ -75,7 +78,7 @@ def _ode_by_derivation(parameters: Parameters, context: Context) -> Evidence:
         return refuted("f has a pole", {"b": str(_lowest_b(parameters)), "w": [str(p) for p in found]}, Verdict.PROVED)
     f = best()
     left = sp.diff(f, w) / (-f) ** parameters["power"]
-    residual = sp.factor(sp.simplify(left - _formula(parameters["rate"])))
+    residual = sp.factor(sp.simplify(left - read_formula(parameters["rate"])))
     if residual == 0:
         return proved("differentiation; aw² + b > 0 has no real root", f=str(f))
     gap = residual.subs(_SAMPLE).subs(w, 1)
@@ -89,12 +92,12 @@ def _ode_by_polynomials(parameters: Parameters) -> tuple[Any, str]:
     from proofs_check.polynomial import prove_polynomial
 
     free = sp.Symbol("b", real=True)
-    tau, known = _TAU.subs(b, free), [free >= 0 if parameters["b"] == "nonnegative" else free > 0]
+    tau, known = TAU.subs(b, free), [free >= 0 if parameters["b"] == "nonnegative" else free > 0]
     positive = prove_polynomial(tau > 0, known)
     if positive is not True:
         return positive, ""
-    defining = [sp.Eq(_f * tau, -1), sp.Eq(_slope * tau + _f * sp.diff(tau, w), 0)]
-    equation = sp.Eq(_slope, _formula(parameters["rate"]) * (-_f) ** parameters["power"])
+    defining = [sp.Eq(VALUE * tau, -1), sp.Eq(SLOPE * tau + VALUE * sp.diff(tau, w), 0)]
+    equation = sp.Eq(SLOPE, read_formula(parameters["rate"]) * (-VALUE) ** parameters["power"])
     return prove_polynomial(equation, [*known, *defining]), "for all a, b, w by the product rule"
 
 
@@ -128,7 +131,7 @@ def _ode_by_simulation(parameters: Parameters, context: Context) -> Evidence:
         values = {a: float(rng.uniform(0.3, 3)), b: float(rng.uniform(0.1, 2))}
         if _lowest_b(parameters) == 0:
             return refuted("f(0) = -1/b is infinite", {"b": 0.0, "w": 0.0}, Verdict.SUPPORTED)
-        simulated = solve_ode(_formula(parameters["rate"]), parameters["power"], values, -1 / values[b], ends)
+        simulated = solve_ode(read_formula(parameters["rate"]), parameters["power"], values, -1 / values[b], ends)
         stated = -1 / (values[a] * ends**2 + values[b])
         gap = relative_gap(simulated, stated)
         if gap > SIMULATION_TOLERANCE:
@@ -143,7 +146,7 @@ def _ode_by_simulation(parameters: Parameters, context: Context) -> Evidence:
 
 def _unique_by_general_solution(parameters: Parameters, context: Context) -> Evidence:
     """Two derivations of the general solution; f(0) = -1/b fixes the constant, if it is prescribed."""
-    rate = _formula(parameters["rate"])
+    rate = read_formula(parameters["rate"])
     starts = [-1 / b] if parameters["pinned"] else [-1 / b, -1 / (2 * b)]
     for general in (general_solution_by_dsolve(rate=rate), general_solution_by_integration(rate=rate)):
         for start in starts:
@@ -162,18 +165,18 @@ def _unique_by_polynomials(parameters: Parameters) -> tuple[Any, str]:
 
     start = sp.Symbol("f_at_0", negative=True)
     value = sp.Symbol("f_at_w", negative=True)
-    rate = _formula(parameters["rate"])
-    best_value = [sp.Eq(_f * _TAU, -1), sp.Eq(_slope * _TAU + _f * sp.diff(_TAU, w), 0)]
+    rate = read_formula(parameters["rate"])
+    best_value = [sp.Eq(VALUE * TAU, -1), sp.Eq(SLOPE * TAU + VALUE * sp.diff(TAU, w), 0)]
     solution_slope = rate * value**2  # the equation for the other solution
     # (1/f - 1/best)' = -f'/f² + best'/best², cleared of denominators
-    conserved = sp.Eq(-solution_slope * _f**2 + _slope * value**2, 0)
+    conserved = sp.Eq(-solution_slope * VALUE**2 + SLOPE * value**2, 0)
     outcome = prove_polynomial(conserved, best_value)
     if outcome is not True:
         return outcome, ""
     # conservation, 1/f(w) - 1/best(w) = 1/f(0) + b, cleared of denominators
-    kept = sp.Eq((_f - value) * start, value * _f * (1 + b * start))
+    kept = sp.Eq((VALUE - value) * start, value * VALUE * (1 + b * start))
     pinned = [sp.Eq(b * start, -1)] if parameters["pinned"] else []
-    unique = prove_polynomial(sp.Eq(value, _f), [*best_value[:1], kept, *pinned])
+    unique = prove_polynomial(sp.Eq(value, VALUE), [*best_value[:1], kept, *pinned])
     return unique, "1/f - 1/best is conserved, for all a, b, w"
 
 
@@ -182,7 +185,7 @@ def _unique_by_simulation(parameters: Parameters, context: Context) -> Evidence:
     stated = -1 / (values[a] * ends**2 + values[b])
     starts = [-1 / values[b]] if parameters["pinned"] else [-1 / values[b], -0.5 / values[b]]
     for start in starts:
-        gap = relative_gap(solve_ode(_formula(parameters["rate"]), 2, values, start, ends), stated)
+        gap = relative_gap(solve_ode(read_formula(parameters["rate"]), 2, values, start, ends), stated)
         if gap > SIMULATION_TOLERANCE:
             point = {"f(0)": start, "largest relative difference": shown(gap)}
             return refuted("a solution that is not best", point, Verdict.SUPPORTED)
@@ -202,7 +205,7 @@ def _zigzag_solves() -> bool:
 
 def _absolute_by_branches(parameters: Parameters, context: Context) -> Evidence:
     """The four choices of sign, and where the derivative may jump the zigzag; those that stay positive survive."""
-    reach = sp.oo if parameters["reach"] is None else _formula(parameters["reach"]) * sp.sqrt(b / a)
+    reach = sp.oo if parameters["reach"] is None else read_formula(parameters["reach"]) * sp.sqrt(b / a)
     survivors = {}
     for signs, halves in absolute_ode_branches().items():
         if any(sp.simplify(sp.diff(half, w) ** 2 - 4 * a**2 * w**2) != 0 for half in halves):
@@ -224,7 +227,7 @@ def _absolute_by_polynomials(parameters: Parameters) -> tuple[Any, str]:
     from proofs_check.polynomial import prove_polynomial, satisfiable
 
     reach = parameters["reach"]
-    domain = [] if reach is None else [a * w**2 < _formula(reach) ** 2 * b]
+    domain = [] if reach is None else [a * w**2 < read_formula(reach) ** 2 * b]
     falling = prove_polynomial(b - a * w**2 > 0, domain)
     if falling is None:
         return None, ""
@@ -243,7 +246,7 @@ def _absolute_by_polynomials(parameters: Parameters) -> tuple[Any, str]:
 
 def _absolute_by_simulation(parameters: Parameters, context: Context) -> Evidence:
     """Sums of ±2a|w| dw over all signs and switches that the regularity allows; survivors stay positive."""
-    reach = 4.0 if parameters["reach"] is None else float(_formula(parameters["reach"]))
+    reach = 4.0 if parameters["reach"] is None else float(read_formula(parameters["reach"]))
     rng, edges = context.rng("switches"), np.linspace(0, reach, 4001)  # a = b = 1
     increments = np.diff(edges**2)
     patterns = [np.ones(4000), -np.ones(4000)]

@@ -27,6 +27,7 @@ _A = complex_modes.frequency_ratio
 _V = sp.Symbol("v", real=True)
 _STEP = sp.Rational(1, 10)
 """The size β of the perturbation at which limits are looked at."""
+_NORMALISED = "Definition 3.4 for complex eigenvalues is normalised by the decay rate r = -Re λ: r∫|e^{λ̃t} - e^{λt}|dt."
 
 
 def _integral_between_zeros(a: sp.Expr, last: int) -> Interval:
@@ -80,7 +81,7 @@ FREQUENCY_INTEGRAL = Claim(
     "definition is r∫e^{-rt}|e^{iβt}-1|dt = (2a/(1+a²))coth(π/(2a)), a = β/(2r).",
     latex=r"r \int_0^\infty e^{-rt} |e^{i\beta t} - 1| \, dt = \frac{2a}{1 + a^2} \coth \frac{\pi}{2a}, \quad a = "
     r"\frac{\beta}{2r}",
-    hypotheses=("r > 0 and β > 0.",),
+    hypotheses=("r > 0 and β > 0.", _NORMALISED),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"power": 2, "angle": "1/2"},
@@ -124,7 +125,11 @@ FREE_FREQUENCY = Claim(
     "stable.",
     latex=r"\lim_{r \to 0} \; r \int_0^\infty |e^{(-r + i(\omega + \beta)) t} - e^{(-r + i\omega) t}| \, dt = "
     r"\frac{4}{\pi} \quad (\beta > 0)",
-    hypotheses=("The decay rates r(w) > 0 have infimum 0: memory times are unbounded.", "ω ∈ R is trained by itself."),
+    hypotheses=(
+        "The decay rates r(w) > 0 have infimum 0: memory times are unbounded.",
+        "ω ∈ R is trained by itself.",
+        f"{_NORMALISED} (With |λ| ≥ r for r the value is larger still.)",
+    ),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"rate_floor": "0", "limit": "4/pi"},
@@ -167,10 +172,13 @@ RATE_FLOOR = Claim(
     label="Definition 3.4",
     title="A free frequency is stable where rates have a floor",
     statement="When all decay rates are at least r_min > 0, moving a frequency by δ costs at most δ/r_min in the "
-    "normalised integral: with bounded memory times a free frequency is stable, so inf r = 0 is needed for its "
-    "instability.",
+    "normalised integral: with a stable -r and bounded memory times a free frequency is stable, so inf r = 0 is needed "
+    "for its instability.",
     latex=r"r \int_0^\infty e^{-rt} |e^{i\delta t} - 1| \, dt \leq \frac{\delta}{r} \leq \frac{\delta}{r_\mathrm{min}}",
-    hypotheses=("r ≥ r_min > 0 at every weight.",),
+    hypotheses=(
+        "r ≥ r_min > 0 at every weight; -r, as a real reparameterization, is stable.",
+        f"{_NORMALISED} (With |λ| for r this holds for bounded frequencies only.)",
+    ),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"weight": "1"},
@@ -242,7 +250,11 @@ TIED_FREQUENCY = Claim(
     "is stable.",
     latex=r"r \int_0^\infty |e^{\tilde{\lambda} t} - e^{\lambda t}| \, dt \leq \sqrt{1 + T^2} \, (e^\omega - 1) + "
     r"e^\omega |\delta|",
-    hypotheses=("f = -r is stable with modulus ω of log r.", "τ is fixed, or trained within |τ| ≤ T."),
+    hypotheses=(
+        "f = -r is stable with modulus ω of log r.",
+        "τ is fixed, or trained within |τ| ≤ T.",
+        f"{_NORMALISED} (With |λ| for r the bound grows by the factor √(1+T²) at most.)",
+    ),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"power": "1/2", "tangent_weight": "1"},
@@ -284,7 +296,7 @@ UNBOUNDED_TANGENT = Claim(
     "tends to 4/π as R → 1: where τ is unbounded the mode is not stable.",
     latex=r"\lim_{R \to 1} \lim_{\tau \to \infty} \int_0^\infty |e^{-R(1+i\tau)s} - e^{-(1+i\tau)s}| \, ds = "
     r"\frac{4}{\pi}",
-    hypotheses=("R ≠ 1 is held fixed while τ → ∞.",),
+    hypotheses=("R ≠ 1 is held fixed while τ → ∞.", "r is not constant.", _NORMALISED),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"limit": "4/pi"},
@@ -332,7 +344,7 @@ LOG_FREQUENCY = Claim(
     statement="With the LRU's parameterization ω = e^v, and even with ω capped at π, moving v by β changes the mode "
     "by a normalised integral that tends to 4/π as r → 0, for every β > 0: it is not stable either.",
     latex=r"\lim_{r \to 0} \; r \int_0^\infty e^{-rt} |e^{i(e^{v+\beta} - e^v) t} - 1| \, dt = \frac{4}{\pi}",
-    hypotheses=("inf r = 0.", "v is trained by itself; e^v ≤ π allowed."),
+    hypotheses=("inf r = 0.", "v is trained by itself; e^v ≤ π allowed.", _NORMALISED),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"frequency": "exp(v)", "limit": "4/pi"},

@@ -22,12 +22,16 @@ from proofs_check.claim import (
     refuted,
     supported,
 )
-from proofs_check.comparison import compare_exact
+from proofs_check.comparison import compare_exact, prove_all
 from proofs_check.polynomial import prove_polynomial
 from theory.discrete import P, Q, least_g_bounds, opposite_sign_criterion, sign_jump
 from theory.stability import BOUND, OMEGA, modulus_from_g
 
 R = sp.Rational
+DEFINITION = (
+    "Discrete definition: some continuous g, g(0) = 0, has |1-|f(w)||·Σ_k|f(w̃)^k - f(w)^k| ≤ g(β) for |w̃-w| ≤ β, "
+    "where 0·∞ = ∞."
+)
 TERMS = 400
 """Sums are cut after this many terms; what is left is below 2 p^TERMS/(1-p)."""
 
@@ -128,7 +132,7 @@ SUFFICIENT = Claim(
     statement="Every f with |f| < 1 for which both log(1-f) and log(1+f) are uniformly continuous on R is stable in "
     "discrete time, with g(β) = exp(ω(β)) - 1, ω the larger of the two moduli of continuity.",
     latex=r"|f|<1,\ \omega=\max(\omega_{\log(1-f)},\omega_{\log(1+f)})\to 0\ \Rightarrow\ g=e^{\omega}-1",
-    hypotheses=("|f| < 1 on R.", "log(1-f) and log(1+f) are uniformly continuous on R."),
+    hypotheses=(DEFINITION, "|f| < 1 on R.", "log(1-f) and log(1+f) are uniformly continuous on R."),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"power": "1", "uniform": "both"},
@@ -189,13 +193,7 @@ def necessary_polynomial(parameters: Parameters, context: Context) -> Evidence:
     for sign in (1, -1):  # 1 - |y| = 1 - sign·y
         squared = (1 - sign * y) ** 2 <= (1 + bound) ** doubled * (1 - x) ** 2
         statements.append(("1-|y| ≤ (1+g)^factor (1-x)", squared, [*pair, sign * y >= 0]))
-    for name, statement, assumptions in statements:
-        outcome = prove_polynomial(statement, assumptions)
-        if outcome is None:
-            return inconclusive(f"{name}: z3 gave up")
-        if outcome is not True:
-            return refuted(f"false: {name}", outcome, Verdict.PROVED)
-    return proved("values of a stable f are equal or of modulus below 1, and near each other")
+    return prove_all(statements, "values of a stable f are equal or of modulus below 1, and near each other")
 
 
 def necessary_enclosure(parameters: Parameters, context: Context) -> Evidence:
@@ -227,7 +225,7 @@ NECESSARY = Claim(
     "log(1-|f|) is at most log(1+g(β)); and values of opposite signs within β have |f(w)|+|f(w̃)| ≤ 2g(β). Hence f, "
     "log(1-f) and log(1+f) are uniformly continuous.",
     latex=r"f\ \mathrm{stable,\ not\ constant}\ \Rightarrow\ |f|<1,\ \omega_{\log(1-|f|)}(\beta)\leq\log(1+g(\beta))",
-    hypotheses=("f: R → R satisfies the discrete definition with a finite g.", "f is not constant."),
+    hypotheses=(DEFINITION, "f: R → R satisfies it with a finite g.", "f is not constant."),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
     parameters={"factor": "1", "sum": "2", "except_constants": True},
@@ -300,7 +298,7 @@ DISTANCE = Claim(
     statement="Every f with |f| < 1 for which log(1-|f|) is uniformly continuous on R, with modulus ω, is stable in "
     "discrete time, with g = 2(exp(ω) - 1). (Continuous f are; an f that jumps from one sign to the other is not.)",
     latex=r"|f|<1,\ \omega_{\log(1-|f|)}\to 0\ \Rightarrow\ g=2(e^{\omega}-1)",
-    hypotheses=("|f| < 1 on R.", "log(1-|f|) is uniformly continuous on R."),
+    hypotheses=(DEFINITION, "|f| < 1 on R.", "log(1-|f|) is uniformly continuous on R."),
     kind=Kind.DERIVED,
     expected=Verdict.REFUTED,
     parameters={"continuous": False, "factor": "2"},

@@ -24,8 +24,10 @@ from proofs_check.claim import (
     inconclusive,
     proved,
     refuted,
+    supported,
 )
-from proofs_check.comparison import compare_enclosures, compare_exact
+from proofs_check.claims.discrete_characterization import DEFINITION
+from proofs_check.comparison import compare_enclosures, compare_exact, prove_all
 from proofs_check.polynomial import prove_polynomial
 from theory.discrete import best_half_limits, best_modulus_upper, least_g_named
 from theory.notation import a, b, beta, w
@@ -101,7 +103,7 @@ def _named(name: str, formula: str, latex: str, g: str, words: str) -> Claim:
         title=f"{formula} is stable in discrete time",
         statement=f"The discrete reparameterization f(w) = {formula} is stable; the least g is {words}.",
         latex=latex,
-        hypotheses=(),
+        hypotheses=(DEFINITION,),
         kind=Kind.DERIVED,
         expected=Verdict.PROVED,
         parameters={"name": name, "g": g},
@@ -185,7 +187,7 @@ HALF = Claim(
     title="The printed choice b = 1/2 in discrete time",
     statement="f(w) = 1 - 1/(aw²+b) with b = 1/2, the printed choice, is a stable reparameterization in discrete time.",
     latex=r"f(w)=1-\frac{1}{aw^2+1/2}\ \mathrm{is\ stable\ in\ discrete\ time}",
-    hypotheses=("a > 0.",),
+    hypotheses=(DEFINITION, "a > 0."),
     kind=Kind.PRINTED,
     expected=Verdict.REFUTED,
     parameters={"b": "1/2"},
@@ -225,7 +227,8 @@ def best_symbolic(parameters: Parameters, context: Context) -> Evidence:
         if less(enclose(claimed.subs(point), {}), enclose(derived.subs(point), {})):
             outcome = compare_exact(derived.subs(point), claimed.subs(point), {}, f"the constant at {point}")
             return outcome
-    if sp.simplify(derived - claimed) == 0:
+    above = sp.Symbol("c", positive=True)  # b = 1/2 + c tells SymPy that 4b - 2 > 0
+    if sp.simplify((derived - claimed).subs(b, R(1, 2) + above)) == 0:
         return proved(f"log(1-f) and log(1+f) have the Lipschitz constant {derived}")
     return inconclusive(f"{derived} and {claimed} were not compared")
 
@@ -234,19 +237,13 @@ def best_polynomial(parameters: Parameters, context: Context) -> Evidence:
     """With x = aw², τ = x+b: u' = 2aw/τ, v' = 2aw/(τ(2τ-1)); squares divided by a."""
     tau = SQUARE + b
     given = [b > R(parameters["b_min"])]
-    statements = {"|f| < 1": 2 * tau > 1, "f ≥ 0 for b ≥ 1": sp.Implies(b >= 1, tau >= 1)}
+    statements = [("|f| < 1", 2 * tau > 1, given), ("f ≥ 0 for b ≥ 1", sp.Implies(b >= 1, tau >= 1), given)]
     rates = (4 * SQUARE / tau**2, 4 * SQUARE / (tau * (2 * tau - 1)) ** 2)
     for name, square, rate_squared in zip(("|u'| ≤ K_u", "|v'| ≤ K_v"), _squares(parameters), rates, strict=True):
         top, bottom = sp.fraction(sp.together(square / a))
         rate_top, rate_bottom = sp.fraction(sp.together(rate_squared))
-        statements[name] = rate_top * bottom <= top * rate_bottom
-    for name, statement in statements.items():
-        outcome = prove_polynomial(statement, given)
-        if outcome is None:
-            return inconclusive(f"{name}: z3 gave up")
-        if outcome is not True:
-            return refuted(f"false: {name} (x = aw²)", outcome, Verdict.PROVED)
-    return proved("for all a > 0, b > b_min and w: |f| < 1 and the two slopes are bounded")
+        statements.append((f"{name}, x = aw²", rate_top * bottom <= top * rate_bottom, given))
+    return prove_all(statements, "for all a > 0, b > b_min and w: |f| < 1 and the two slopes are bounded")
 
 
 def best_enclosure(parameters: Parameters, context: Context) -> Evidence:
@@ -266,7 +263,7 @@ def best_enclosure(parameters: Parameters, context: Context) -> Evidence:
                 return refuted(f"|{slope}| is larger", case, Verdict.ENCLOSED)
             if less(claimed + R(1, 1000), Interval.of(found.upper)):
                 return inconclusive(f"the slope at b = {value_b} was not bounded")
-    return enclosed("the slopes of log(1∓f) stay below the constants for some b near 1/2 and beyond")
+    return supported("the slopes of log(1∓f) stay below the constants for some b near 1/2 and beyond")
 
 
 BEST = Claim(
@@ -276,7 +273,7 @@ BEST = Claim(
     statement="f(w) = 1 - 1/(aw²+b) with a > 0 is stable in discrete time for every b > 1/2: |f| < 1, log(1-f) has the "
     "Lipschitz constant √(a/b) and log(1+f) has √(a/(4b-2))/b. For b ≥ 1 eigenvalues are ≥ 0.",
     latex=r"b>\frac{1}{2}:\ g^*(\beta)\leq e^{K\beta}-1,\ K=\max(\sqrt{a/b},\sqrt{a/(4b-2)}/b)",
-    hypotheses=("a > 0.", "b > 1/2."),
+    hypotheses=(DEFINITION, "a > 0.", "b > 1/2."),
     kind=Kind.AMENDED,
     expected=Verdict.PROVED,
     parameters={"b_min": "1/2", "factor_u": "1", "factor_v": "1"},

@@ -18,7 +18,6 @@ from proofs_check.claim import (
     Variant,
     Verdict,
 )
-from proofs_check.claims import discrete_characterization, discrete_named
 from proofs_check.claims.discrete_characterization import power_sum
 from proofs_check.comparison import Pair, compare_enclosures, compare_exact, compare_floats
 from theory.discrete import (
@@ -143,4 +142,4 @@ OPPOSITE = Claim(
     theory=("theory.discrete:opposite_sign_sum", "theory.discrete:opposite_sign_criterion"),
 )
 
-CLAIMS = (SUM, OPPOSITE, *discrete_characterization.CLAIMS, *discrete_named.CLAIMS)
+CLAIMS = (SUM, OPPOSITE)

@@ -129,7 +129,7 @@ CLAIMS = (
         statement="With the memory time tau = 1/|lambda| the gradient scale |f'|/f² = |d tau/dw| is tau² for direct "
         "and relu, tau for exp, tau²(1 - exp(-1/tau)) ~ tau for softplus, tau - 1 for sigmoid, 2 sqrt(a(tau - b)) for "
         "best and the constant a for the reciprocal.",
-        latex=r"\frac{|f'|}{f^2} = |\frac{d\tau}{dw}|:\ \tau^2\ (\mathrm{direct}),\ \tau\ (\mathrm{exp}),\ "
+        latex=r"\frac{|f'|}{f^2} = \left|\frac{d\tau}{dw}\right|:\ \tau^2\ (\mathrm{direct}),\ \tau\ (\mathrm{exp}),\ "
         r"\tau^2(1-e^{-1/\tau})\ (\mathrm{softplus}),\ 2\sqrt{a(\tau-b)}\ (\mathrm{best}),\ a\ (\mathrm{reciprocal})",
         hypotheses=("f(w) < 0, and w on the branch where tau determines w up to its sign.",),
         kind=Kind.DERIVED,
@@ -163,7 +163,7 @@ CLAIMS = (
         statement="With tau = 1/(1 - lambda) the discrete-time scale |f'|/(1-f)² = |d tau/dw| is tau² for direct and "
         "relu, tau(tau - 1) log(tau/(tau - 1)) ~ tau for exp(-exp w), tau - 1 for softplus and sigmoid, 2 tau - 1 for "
         "tanh, 2 sqrt(a(tau - b)) for best and the constant a for the reciprocal.",
-        latex=r"\frac{|f'|}{(1-f)^2} = |\frac{d\tau}{dw}|:\ \tau^2\ (\mathrm{direct}),\ "
+        latex=r"\frac{|f'|}{(1-f)^2} = \left|\frac{d\tau}{dw}\right|:\ \tau^2\ (\mathrm{direct}),\ "
         r"\tau(\tau-1)\log\frac{\tau}{\tau-1}\ (\mathrm{exp}),\ \tau-1\ (\mathrm{softplus}),\ "
         r"2\tau-1\ (\mathrm{tanh}),\ "
         r"2\sqrt{a(\tau-b)}\ (\mathrm{best}),\ a\ (\mathrm{reciprocal})",

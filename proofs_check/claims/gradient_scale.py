@@ -219,7 +219,8 @@ CLAIMS = (
         title="The gradient of the loss is at most C |f'|/f²",
         statement="For the loss sup_t |H_t - H^_t| (the norm of functionals) the derivative in a recurrent weight is "
         "at most C |f'(w_i)| / f(w_i)², with the constant C = |c_i| |U_i|_1, which does not depend on f.",
-        latex=r"|\frac{\partial\,\mathrm{Loss}}{\partial w_i}| \leq |c_i|\,|U_i|_1\,\frac{|f'(w_i)|}{f(w_i)^2}",
+        latex=r"\left|\frac{\partial\,\mathrm{Loss}}{\partial w_i}\right| \leq "
+        r"|c_i|\,|U_i|_1\,\frac{|f'(w_i)|}{f(w_i)^2}",
         hypotheses=(LINEAR, _REAL, CONSTANT),
         kind=Kind.PRINTED,
         expected=Verdict.PROVED,
@@ -246,7 +247,8 @@ CLAIMS = (
         title="The gradient scale as an equality for the kernel",
         statement="The derivative of the model's kernel in a recurrent weight has the L1 norm "
         "|c_i| |U_i|_1 |f'(w_i)| / f(w_i)², exactly.",
-        latex=r"\|\frac{\partial\hat\rho}{\partial w_i}\|_{L^1} = |c_i|\,|U_i|_1\,\frac{|f'(w_i)|}{f(w_i)^2}",
+        latex=r"\left\|\frac{\partial\hat\rho}{\partial w_i}\right\|_{L^1} = "
+        r"|c_i|\,|U_i|_1\,\frac{|f'(w_i)|}{f(w_i)^2}",
         hypotheses=(LINEAR, _REAL),
         kind=Kind.DERIVED,
         expected=Verdict.PROVED,
@@ -265,8 +267,8 @@ CLAIMS = (
         title="The gradient scale in the norm of stable approximation",
         statement="In the norm of W^{1,inf} the derivative of the kernel in a recurrent weight is "
         "|c_i| |U_i|_1 |f'| (1/f² + (2/e)/|f|): its total variation on the real line adds 2/(e|f|).",
-        latex=r"\|\frac{\partial\hat\rho}{\partial w_i}\|_{W^{1,\infty}} = "
-        r"|c_i|\,|U_i|_1\,|f'(w_i)|\,(\frac{1}{f(w_i)^2} + \frac{2}{e\,|f(w_i)|})",
+        latex=r"\left\|\frac{\partial\hat\rho}{\partial w_i}\right\|_{W^{1,\infty}} = "
+        r"|c_i|\,|U_i|_1\,|f'(w_i)|\,\left(\frac{1}{f(w_i)^2} + \frac{2}{e\,|f(w_i)|}\right)",
         hypotheses=(LINEAR, _REAL),
         kind=Kind.DERIVED,
         expected=Verdict.PROVED,

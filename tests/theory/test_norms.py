@@ -57,6 +57,12 @@ def test_kernel_without_closed_zeros_is_rejected() -> None:
         norms.absolute_integral(sp.exp(-t) - sp.exp(-sp.sqrt(2) * t) * sp.Rational(3, 2) + t * sp.exp(-3 * t))
 
 
+def test_a_zero_of_unknown_sign_is_rejected() -> None:
+    p, q = sp.symbols("p q", positive=True)
+    with pytest.raises(ValueError, match=r"expression: the zeros .* cannot be ordered"):
+        norms.absolute_integral(sp.exp(-p * t) - 2 * sp.exp(-q * t))
+
+
 def test_scale_and_dual_norm() -> None:
     value, size = sp.symbols("a b", positive=True)
     assert norms.supremum_over_scale(value, size) == value / size

@@ -37,6 +37,12 @@ def test_divergence_at_the_boundary(first: int, second: int) -> None:
     assert stability.divergence_at_boundary(sp.Integer(first), sp.Integer(second)) == sp.oo
 
 
+def test_divergence_for_every_mode_at_or_beyond_the_boundary() -> None:
+    rate, gap = sp.Symbol("mu", nonnegative=True), sp.Symbol("delta", positive=True)
+    assert stability.divergence_at_boundary(rate, rate - gap) == sp.oo
+    assert stability.divergence_at_boundary(rate - gap, rate) == sp.oo
+
+
 def test_least_g_and_its_inverse() -> None:
     x = np.linspace(-1.3, 1.3, 101)
     assert float(stability.least_g(sp.Float(1.3))) == pytest.approx(np.abs(np.expm1(x)).max())
