@@ -320,10 +320,7 @@ class _Question:
         self.found |= {"log_lipschitz": lipschitz, "gradient_scale": gradient_scale(self.f, d, w)}
         self.found |= {"gradient_over_weight": gradient_over_weight(self.f, d, w)}
         for beta in self.betas:
-            if both_signs:
-                g = modulus_of_both_signs(self.f, w, beta, whole)
-            else:
-                g = modulus(d, w, beta, lipschitz, whole)
+            g = modulus_of_both_signs(self.f, w, beta, whole) if both_signs else modulus(d, w, beta, lipschitz, whole)
             self.found["modulus"] = (*self.found.get("modulus", ()), (beta, g))
         return self.answer(Verdict.ENCLOSED, reason)
 
