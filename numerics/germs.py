@@ -178,7 +178,7 @@ class _Tail:
             if p.vanishes and q.value.is_finite():
                 limit = ZERO
             if p.diverges and q.sign and not _touches_zero(q.value):
-                limit = PLUS_INFINITY if sign > 0 else MINUS_INFINITY
+                limit = PLUS_INFINITY if p.tends_to(PLUS_INFINITY) == (q.sign > 0) else MINUS_INFINITY
         if limit is None and u.limit is not None and v.limit is not None:
             indeterminate = any(
                 _touches_zero(p) and not q.is_finite() for p, q in ((u.limit, v.limit), (v.limit, u.limit))
@@ -369,17 +369,18 @@ class _Tail:
             v.value,
             [(MINUS_INFINITY, ONE), (PLUS_INFINITY, ZERO)],
         ).intersect(UNIT)
-        elasticity = WHOLE
+        elasticity, log_slope = WHOLE, share * v.slope
         if v.value.lo > 0:
             growth = _through_ends(
                 lambda y: y / (ONE + (-y).exp()) / _softplus_range(y), v.value, [(PLUS_INFINITY, ONE)]
             )
             elasticity = v.elasticity * growth.intersect(UNIT)
+            log_slope = log_slope.intersect(v.log_slope * growth.intersect(UNIT))
         return Germ(
             value,
             _softplus_range(v.start),
             sigmoid * v.slope,
-            share * v.slope,
+            log_slope,
             elasticity,
             1,
             None if v.limit is None else _softplus_range(v.limit),

@@ -14,8 +14,11 @@ from fractions import Fraction
 
 import sympy as sp
 
+from numerics.compiler import singular_parts
 from numerics.enclosure import WHOLE, DomainError, Interval, enclose
 from numerics.germs import Germ, Undecided, germ_of
+
+MOST_TERMS = 30
 
 
 def tail_germs(expr: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int = 1) -> Iterator[tuple[sp.Expr, Germ]]:
@@ -45,6 +48,8 @@ def germs(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> Iterator[tuple[sp.Exp
     plain = _without_kinks(_in_exponentials(expr), x, start)
     seen: set[sp.Expr] = set()
     for rewrite in _FORMS:
+        if seen and not _rewritable(plain, x, start):
+            return
         form = rewrite(plain, x, start)
         if form not in seen and (not seen or _agree(expr, form, x, start)):
             seen.add(form)
@@ -62,10 +67,33 @@ _FORMS: tuple[Callable[[sp.Expr, sp.Symbol, Fraction], sp.Expr], ...] = (
     ),
     lambda e, x, start: sp.expand(e),
     lambda e, x, start: sp.expand(e.xreplace({u: _softplus_reflected(u) for u in e.atoms(sp.log)})),
+    lambda e, x, start: sp.expand(e.xreplace({u: _reflected(u, x, start) for u in e.atoms(sp.atan)})),
     lambda e, x, start: sp.simplify(e),
     lambda e, x, start: sp.expand(sp.simplify(e)),
 )
 """Identities for real expressions, cheapest first; each result is compared with the original by balls as well."""
+
+
+def _rewritable(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> bool:
+    """Whether a rewriting can neither cancel a singularity, since there is none on the tail, nor explode."""
+    return expandable(expr) and all(
+        any(germ.sign for _, germ in germs(part, x, start)) for part in singular_parts(expr) if part.has(x)
+    )
+
+
+def expandable(expr: sp.Expr) -> bool:
+    """Whether no power of a sum would have more than a few dozen terms."""
+    powers = (power for power in expr.atoms(sp.Pow) if power.exp.is_Integer)
+    return all(abs(power.exp) <= MOST_TERMS for power in powers if power.base.atoms(sp.Add))
+
+
+def _reflected(arctangent: sp.Expr, x: sp.Symbol, start: Fraction) -> sp.Expr:
+    """atan v, v > 0, as π/2 - atan(1/v)."""
+    v = arctangent.args[0]
+    try:
+        return sp.pi / 2 - sp.atan(1 / v) if germ_of(v, x, start).sign > 0 else arctangent
+    except Undecided:
+        return arctangent
 
 
 def _softplus_reflected(logarithm: sp.Expr) -> sp.Expr:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import sympy as sp
 
+from numerics.compiler import singular_parts
 from numerics.enclosure import DomainError, Interval, MeanValue, compile_interval
 
 SAMPLES: tuple[Fraction, ...] = tuple(
@@ -34,13 +35,14 @@ class CoreScan:
     """All of them, as found."""
 
 
-def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction, continuous: sp.Expr | None = None) -> CoreScan:
+def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction, singular: Iterable[sp.Expr] = ()) -> CoreScan:
     """Bisects [lo, hi] until d > 0 is certain on every box, or a point (anywhere) is found where it is not.
 
-    `continuous`: another expression that must be continuous on every box (d = 1 - |f| may be where f jumps).
+    A finite range does not show that d is continuous (atan(1/w) is bounded): on every box the divisors, arguments of
+    logarithms and cosines of tangents in d, and the further expressions `singular`, must certainly not vanish.
     """
     form = MeanValue(d, (symbol,))
-    other = None if continuous is None else compile_interval(continuous, (symbol,))
+    parts = [compile_interval(part, (symbol,)) for part in dict.fromkeys([*singular_parts(d), *singular])]
     undecided: list[Fraction] = []
     for p in SAMPLES:
         try:
@@ -54,7 +56,7 @@ def scan_core(d: sp.Expr, symbol: sp.Symbol, lo: Fraction, hi: Fraction, continu
             break
         left, right = boxes.pop()
         middle = (left + right) / 2
-        if _positive(form, Interval.of(left, right)) and _finite(other, Interval.of(left, right)):
+        if _positive(form, Interval.of(left, right)) and nowhere_zero(parts, Interval.of(left, right)):
             continue
         try:
             if form.natural(Interval.of(middle)).nonpositive():
@@ -77,11 +79,13 @@ def _positive(form: MeanValue, box: Interval) -> bool:
     return bool(values.is_finite() and values.positive())
 
 
-def _finite(closure: Callable[..., Interval] | None, box: Interval) -> bool:
+def nowhere_zero(parts: Iterable[Callable[..., Interval]], box: Interval) -> bool:
+    """Whether all the functions are certainly defined and different from 0 on a box."""
     try:
-        return closure is None or closure(box).is_finite()
+        ranges = [part(box) for part in parts]
     except DomainError:
         return False
+    return all(bool(values.lo > 0 or values.hi < 0) for values in ranges)
 
 
 def not_real_at(arguments: Iterable[sp.Expr], symbol: sp.Symbol, points: Iterable[Fraction]) -> Fraction | None:
@@ -104,7 +108,9 @@ def _recognized(points: Sequence[Fraction]) -> tuple[sp.Expr, ...]:
         if any(abs(sp.N(p - q)) < 1e-5 for q in kept):
             continue
         exact = sp.Rational(p.numerator, p.denominator)
-        if p.denominator > 2**16:
+        if abs(p) < Fraction(1, 10**9):
+            exact = sp.S.Zero
+        elif p.denominator > 2**16:
             exact = sp.nsimplify(float(p), [sp.pi], tolerance=1e-9)
         kept.append(exact)
         if len(kept) == 8:

@@ -7,7 +7,7 @@ positive continuous d needs only its sign (Heine-Cantor); the tails are decided 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -16,11 +16,12 @@ from typing import Any
 
 import sympy as sp
 
+from numerics.compiler import singular_parts
 from numerics.enclosure import DomainError, Interval, compile_interval
 from numerics.optimum import prove_nonnegative
 from numerics.tails import point_germs, tail_germs, tail_range
 from proofs_check.claim import Verdict
-from proofs_check.core_scan import SAMPLES, CoreScan, not_real_at, scan_core
+from proofs_check.core_scan import SAMPLES, CoreScan, not_real_at, nowhere_zero, scan_core
 from proofs_check.forms import resolved, simpler
 from proofs_check.measures import (
     Bracket,
@@ -43,7 +44,7 @@ CORES = (Fraction(8), Fraction(64), Fraction(2048))
 FAR_POINTS = tuple(sign * Fraction(2) ** k for k in range(12, 100, 4) for sign in (1, -1))
 INFINITE: Bracket = (float("inf"), float("inf"))
 _PERIODIC = (TailAnswer(1, True, "continuous and periodic"),) * 2
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class Decision:
             "modulus": [{"beta": float(beta), "g": bracket(g)} for beta, g in self.modulus],
             "gradient_scale": self.gradient_scale,
             "gradient_over_weight": bracket(self.gradient_over_weight),
-            "counterexample": None if self.counterexample is None else dict(self.counterexample),
+            "counterexample": None
+            if self.counterexample is None
+            else {key: _json_number(x) if isinstance(x, float) else x for key, x in self.counterexample.items()},
             "reason": self.reason,
         }
 
@@ -106,7 +109,7 @@ def decide(
     """Decides whether a formula (or a named reparameterization) is stable in the sense of Definition 3.4.
 
     `betas` are the perturbation radii at which the least modulus g is enclosed. Raises FormulaError for text that is
-    not a formula, or not real somewhere on R. What is not decided within 20 s is INCONCLUSIVE.
+    not a formula, or not real somewhere on R. What is not decided within 10 s is INCONCLUSIVE.
     Source: Definition 3.4; the characterization in theory.stability and, for discrete time, theory.discrete.
     """
     formula = resolve(text, time, values)
@@ -114,9 +117,13 @@ def decide(
     try:
         with time_limit(LIMIT_SECONDS):
             return question.decide()
-    except TimeoutError as timeout:
-        verdict, reason = question.reached or (Verdict.INCONCLUSIVE, str(timeout))
-        return Decision(format_formula(formula.expr), time, verdict, reason, **question.found)
+    except FormulaError:
+        raise
+    except TimeoutError as stopped:
+        return question.answer(*(question.reached or (Verdict.INCONCLUSIVE, str(stopped))))
+    except (ArithmeticError, RecursionError, MemoryError, ValueError) as error:
+        reason = f"the search broke off ({type(error).__name__}: {error})"
+        return Decision(format_formula(formula.expr), time, Verdict.INCONCLUSIVE, reason)
 
 
 @dataclass
@@ -149,25 +156,35 @@ class _Question:
                 return sign
         return None
 
+    @cached_property
+    def singular(self) -> tuple[sp.Expr, ...]:
+        """What must not vanish for f, as it was typed, to be defined and continuous."""
+        return tuple(dict.fromkeys([*self.formula.divisors, *singular_parts(self.f)]))
+
     @property
     def logarithm_name(self) -> str:
         return "log|f|" if self.time == "continuous" else "log(1-|f|)"
 
     def answer(self, verdict: Verdict, reason: str) -> Decision:
-        return Decision(format_formula(self.f), self.time, verdict, reason, **self.found)
+        decision = Decision(format_formula(self.f), self.time, verdict, reason, **self.found)
+        brackets = [decision.boundary_distance, decision.log_lipschitz, decision.gradient_over_weight]
+        for bracket in [*brackets, *(g for _, g in decision.modulus)]:
+            if bracket is not None and not bracket[0] <= bracket[1]:
+                raise ArithmeticError(f"bounds {bracket} that exclude each other")
+        return decision
 
     def decide(self) -> Decision:
         self._demand_real(SAMPLES)
         value = compile_interval(self.f, (w,))
         varies = any(_certainly_differ(value, p, SAMPLES[1]) for p in SAMPLES)
-        if not varies and sp.simplify(sp.diff(self.f, w)) == 0:
-            return self._constant()
+        if not varies and not simpler(self.f).has(w):
+            return self._constant(simpler(self.f))
         d, whole = self.distance, period(self.f, w)
         cores = [(-core, core) for core in CORES]
         if whole is not None:
             cores = [(Fraction(0), Fraction(Interval.of(whole).upper))]
         for lo, hi in cores:
-            scan = scan_core(d, w, lo, hi, self.f if self.time == "discrete" else None)
+            scan = scan_core(d, w, lo, hi, self.singular)
             self._demand_real(scan.undecided)
             if scan.violation is not None:
                 return self._reaches_boundary(d, scan.violation)
@@ -186,13 +203,21 @@ class _Question:
             )
 
     def _tails(self, d: sp.Expr, start: Fraction) -> tuple[TailAnswer, ...]:
-        tails = tuple(decide_tail(d, w, start, direction, self.logarithm_name) for direction in (1, -1))
-        if self.time == "discrete" and not all(any(tail_germs(self.f, w, start, side)) for side in (1, -1)):
-            return (TailAnswer(0, None, "it is not decided whether f is defined and continuous far out"),) * 2
-        return tails
+        unclear = TailAnswer(0, None, "it is not decided whether f is defined and continuous far out")
+        return tuple(
+            decide_tail(d, w, start, side, self.logarithm_name) if self._is_continuous(start, side) else unclear
+            for side in (1, -1)
+        )
 
-    def _constant(self) -> Decision:
-        value = Interval.of(sp.simplify(self.f.subs(w, 0)))
+    def _is_continuous(self, start: Fraction, side: int) -> bool:
+        """Whether nothing that f divides by, or takes the logarithm of, vanishes on a tail."""
+        return all(any(germ.sign for _, germ in tail_germs(part, w, start, side)) for part in self.singular)
+
+    def _constant(self, constant: sp.Expr) -> Decision:
+        defined = scan_core(sp.S.One, w, -CORES[0], CORES[0], self.singular)
+        if not defined.positive or not all(self._is_continuous(CORES[0], side) for side in (1, -1)):
+            return self.answer(Verdict.INCONCLUSIVE, "f is constant where it is defined, but not defined everywhere")
+        value = Interval.of(constant)
         size = value.abs() if self.time == "continuous" else 1 - value.abs()
         self.found = {
             "negative": value.negative() if self.time == "continuous" else None,
@@ -208,11 +233,9 @@ class _Question:
     # The unstable ones that reach the boundary, or leave the line.
 
     def _unstable(self, reason: str, counterexample: Mapping[str, Any] | None, g: Bracket) -> Decision:
-        self.found |= {
-            "counterexample": counterexample,
-            "modulus": tuple((beta, g) for beta in self.betas),
-            "gradient_scale": gradient_scale(self.f, self.distance, w),
-        }
+        self.found |= {"counterexample": counterexample, "modulus": tuple((beta, g) for beta in self.betas)}
+        self.reached = (Verdict.REFUTED, reason)
+        self.found |= {"gradient_scale": gradient_scale(self.f, self.distance, w)}
         return self.answer(Verdict.REFUTED, reason)
 
     def _reaches_boundary(self, d: sp.Expr, point: Fraction) -> Decision:
@@ -220,21 +243,21 @@ class _Question:
         at_point = value(Interval.of(point))
         inside = next((p for p in SAMPLES if _certainly_positive(value, p)), None)
         attained: bool | None = None
-        if (at_point.lo == at_point.hi == 0) or (inside is not None and _continuous_between(value, point, inside)):
+        parts = [compile_interval(part, (w,)) for part in self.singular]
+        if at_point.lo == at_point.hi == 0 or (inside is not None and _continuous_between(parts, point, inside)):
             attained = True
-        elif scan_core(-d, w, -CORES[0], CORES[0]).positive and all(t.sign > 0 for t in self._tails(-d, CORES[0])):
+        elif scan_core(-d, w, -CORES[0], CORES[0], self.singular).positive and all(
+            t.sign > 0 for t in self._tails(-d, CORES[0])
+        ):
             attained = False
-        self.found = {
-            "negative": False if self.time == "continuous" else None,
-            "attains_boundary": attained,
-            "boundary_distance": self._boundary_distance(d, bool(attained)),
-        }
+        self.found = {"negative": False if self.time == "continuous" else None, "attains_boundary": attained}
+        self.found |= {"boundary_distance": self._boundary_distance(d, bool(attained))}
         f_value = compile_interval(self.f, (w,))
-        other = next((p for p in SAMPLES if _certainly_differ(f_value, p, point)), None)
+        other = next((str(p) for p in (*SAMPLES, *FAR_POINTS) if _certainly_differ(f_value, p, point)), None)
         where, what = ("f(w) ≥ 0", "integral") if self.time == "continuous" else ("|f(w)| ≥ 1", "sum")
         return self._unstable(
             f"{where} at w = {point}: the mode does not decay there, and the {what} of the definition diverges",
-            {"kind": "zero", "w": str(other), "w_tilde": str(point), "ratio": "inf"},
+            {"kind": "zero", "w": other, "w_tilde": str(point), "ratio": INFINITE[0]},
             INFINITE,
         )
 
@@ -254,7 +277,7 @@ class _Question:
                     "attains_boundary": True,
                     "boundary_distance": self._boundary_distance(d, True),
                 }
-                counterexample = {"kind": "zero", "w": far, "w_tilde": str(point), "ratio": "inf"}
+                counterexample = {"kind": "zero", "w": far, "w_tilde": str(point), "ratio": INFINITE[0]}
                 return self._unstable(f"f reaches the stability boundary at w = {point}", counterexample, INFINITE)
             kind = _singularity(d, point)
             if kind is not None:
@@ -266,7 +289,7 @@ class _Question:
                     }
                 limit = "|f| → ∞" if kind == "pole" else "f tends to the stability boundary"
                 pair = (str(point + 1 / n), far) if kind == "pole" else (far, str(point + 1 / n))
-                counterexample = {"kind": kind, "w": pair[0], "w_tilde": pair[1], "ratio": "inf"}
+                counterexample = {"kind": kind, "w": pair[0], "w_tilde": pair[1], "ratio": INFINITE[0]}
                 return self._unstable(f"{limit} at w = {point}", counterexample, INFINITE)
         near = ", ".join(str(sp.N(p, 6)) for p in scan.suspects[:3])
         return self.answer(
@@ -301,8 +324,8 @@ class _Question:
         broken = next((tail for tail in tails if tail.uniform is False), None)
         if broken is not None:
             self.found |= {"log_lipschitz": INFINITE}
-            ratio = INFINITE[0] if broken.counterexample is None else float(broken.counterexample["ratio"])
-            g = INFINITE if broken.steep else modulus_of_oscillating(d, w, ratio)
+            self.reached = (Verdict.REFUTED, broken.reason)
+            g = INFINITE if broken.steep else modulus_of_oscillating(d, w, broken.gap)
             return self._unstable(broken.reason, broken.counterexample, g)
         if all(tail.uniform for tail in tails):
             return self._stable(d, tails, whole)
@@ -334,14 +357,11 @@ def _sign_at(expr: sp.Expr, point: Fraction) -> int:
     return 1 if value.lo > 0 else -1 if value.hi < 0 else 0
 
 
-def _continuous_between(value: Any, p: Fraction, q: Fraction) -> bool:
-    """Whether finite ranges on a chain of boxes show a function to be continuous from p to q."""
+def _continuous_between(parts: Sequence[Callable[..., Interval]], p: Fraction, q: Fraction) -> bool:
+    """Whether nothing singular lies between p and q, as a chain of boxes shows."""
     lo, hi = min(p, q), max(p, q)
     steps = [lo + (hi - lo) * k / 64 for k in range(65)]
-    try:
-        return all(value(Interval.of(*ends)).is_finite() for ends in pairwise(steps))
-    except DomainError:
-        return False
+    return all(nowhere_zero(parts, Interval.of(*ends)) for ends in pairwise(steps))
 
 
 def _singularity(d: sp.Expr, point: sp.Expr) -> str | None:

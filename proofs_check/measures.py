@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import sympy as sp
@@ -103,6 +104,7 @@ def boundary_distance(
     return lower, upper
 
 
+@cache
 def log_lipschitz(d: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Bracket:
     """sup |L'| = sup |d'/d| over the line; the upper end is inf where no finite bound was found."""
     lower, upper = extremum(d, symbol, whole, lambda distance, x: sp.Abs(log_slope(distance, x)), _tail_slope)
@@ -113,17 +115,26 @@ def log_lipschitz(d: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Brack
 
 def log_lipschitz_of_both_signs(f: sp.Expr, symbol: sp.Symbol, whole: sp.Expr | None) -> Bracket:
     """sup |f'|/(1-|f|), the log-Lipschitz constant of 1 - |f| for an f that may change its sign."""
-    lower, upper = extremum(
-        f,
-        symbol,
-        whole,
-        lambda value, x: sp.Abs(sp.diff(value, x)) / (1 - sp.Abs(value)),
-        lambda value, x: _tail_slope(1 - sp.Abs(value), x),
-    )
-    if upper > lower * (1 + 1e-5):
-        other = log_lipschitz(1 - sp.Abs(f), symbol, whole)
-        lower, upper = max(lower, other[0]), min(upper, other[1])
-    return max(lower, 0.0), upper
+
+    def by_quotient() -> Bracket:
+        return extremum(
+            f,
+            symbol,
+            whole,
+            lambda value, x: sp.Abs(sp.diff(value, x)) / (1 - sp.Abs(value)),
+            lambda value, x: _tail_slope(1 - sp.Abs(value), x),
+        )
+
+    def by_distance() -> Bracket:
+        return log_lipschitz(1 - sp.Abs(f), symbol, whole)
+
+    lower, upper = 0.0, math.inf
+    for way in (by_distance, by_quotient) if f.has(sp.tanh) else (by_quotient, by_distance):
+        found = way()
+        lower, upper = max(lower, found[0]), min(upper, found[1])
+        if upper <= lower * (1 + 1e-5):
+            break
+    return lower, upper
 
 
 def _tail_slope(d: sp.Expr, x: sp.Symbol) -> Callable[[Interval], Interval]:
@@ -170,12 +181,26 @@ def modulus_of_both_signs(f: sp.Expr, symbol: sp.Symbol, beta: Fraction, whole: 
     radius = sp.Rational(beta.numerator, beta.denominator)
     moved = [compile_interval(normalized.subs(delta, side * radius), (symbol,)) for side in (1, -1)]
     lower = max((value for closure in moved for value in _values(closure, SAMPLES)), default=0.0)
+    lower = max(lower, *(_same_sign_lower(f.subs(symbol, side * symbol), symbol, radius) for side in (1, -1)))
     sides = [simpler(resolved(1 + sign * f)) for sign in (1, -1)]
-    upper = max(modulus(side, symbol, beta, log_lipschitz(side, symbol, whole), whole)[1] for side in sides)
+    constants = [log_lipschitz(side, symbol, whole) for side in sides]
+    steepest = max(constant[1] for constant in constants)
+    upper = (Interval.of(beta) * Interval.of(steepest)).expm1().upper if steepest < math.inf else math.inf
+    if upper > lower * (1 + 1e-5):
+        upper = max(modulus(side, symbol, beta, c, whole)[1] for side, c in zip(sides, constants, strict=True))
     if upper > lower * (1 + 1e-5):
         found = _over_pairs(normalized, symbol, delta, (-radius, radius), sides, beta, whole, exponential=True)
         lower, upper = max(lower, found[0]), min(upper, found[1])
     return max(lower, 0.0), upper
+
+
+def _same_sign_lower(f: sp.Expr, symbol: sp.Symbol, radius: sp.Rational) -> float:
+    """e^{|ΔL|} - 1 at some pairs on the right half-line, L = log(1-|f|): what the sum is at least, of any signs."""
+    x = sp.Dummy("x", positive=True)
+    logarithm = log_magnitude(resolved(1 - sp.Abs(f.subs(symbol, x))))
+    gap = compile_interval(sp.Abs(logarithm.subs(x, x + radius) - logarithm), (x,))
+    largest = max(_values(gap, tuple(p for p in SAMPLES + FAR if p > 0)), default=0.0)
+    return Interval.of(max(largest, 0.0)).expm1().lower
 
 
 def _over_pairs(
@@ -233,15 +258,15 @@ def _tail_oscillation(d: sp.Expr, symbol: sp.Symbol, start: Fraction, beta: Frac
     return bound
 
 
-def modulus_of_oscillating(d: sp.Expr, symbol: sp.Symbol, ratio: float) -> Bracket:
-    """The least g(β), the same for every β > 0, where d takes values of this ratio ever closer together.
+def modulus_of_oscillating(d: sp.Expr, symbol: sp.Symbol, gap: Interval | None) -> Bracket:
+    """The least g(β), every β > 0, where log d takes values that far apart ever closer together.
 
-    At least ratio - 1, at most sup d/inf d - 1.
+    At least e^gap - 1, at most sup d/inf d - 1.
     """
     high = extremum(d, symbol, None, lambda distance, x: distance)[1]
     low = -extremum(d, symbol, None, lambda distance, x: -distance)[1]
     upper = (Interval.of(high) / Interval.of(low) - 1).upper if low > 0 and high < math.inf else math.inf
-    return math.nextafter(ratio - 1, 0), upper
+    return 0.0 if gap is None else gap.expm1().lower, upper
 
 
 def gradient_scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> str:
@@ -250,7 +275,9 @@ def gradient_scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> str:
 
 
 def _scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
-    return simpler(sp.Abs(sp.diff(f, symbol)) / d**2).replace(sp.Abs(sp.sign(symbol)), sp.S.One)
+    scale = simpler(sp.Abs(sp.diff(f, symbol)) / d**2)
+    scale = scale.replace(sp.Abs, lambda u: sp.S.One if isinstance(u, sp.sign) else sp.Abs(u))
+    return scale.replace(sp.Heaviside, lambda u, *_: (1 + u / sp.Abs(u)) / 2).replace(sp.sign, lambda u: u / sp.Abs(u))
 
 
 def gradient_over_weight(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> Bracket | None:
@@ -274,4 +301,4 @@ def gradient_over_weight(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> Bracket |
         outside = min((germ.value.upper for germ in far), default=math.inf)
         found = supremum(mirrored, {x: (1 / start, 8)}, tolerance=TOLERANCE, max_boxes=MAX_BOXES)
         brackets.append((found.lower, max(found.upper, outside)))
-    return max(lower for lower, _ in brackets), max(upper for _, upper in brackets)
+    return max(0.0, *(lower for lower, _ in brackets)), max(upper for _, upper in brackets)

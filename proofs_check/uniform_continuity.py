@@ -31,7 +31,7 @@ import sympy as sp
 
 from numerics.enclosure import DomainError, Interval, enclose
 from numerics.germs import Germ
-from numerics.tails import germs
+from numerics.tails import expandable, germs
 from proofs_check.forms import log_magnitude, log_slope, simpler
 from theory.notation import n
 
@@ -46,6 +46,8 @@ class TailAnswer:
     uniform: bool | None
     reason: str
     counterexample: Mapping[str, Any] | None = None
+    gap: Interval | None = None
+    """Where log|d| is not uniformly continuous: |log|d(w̃)| - log|d(w)|| reaches this ever closer together."""
     steep: bool = False
     """Not uniformly continuous, and moreover sup |log|d(w̃)| - log|d(w)|| = ∞ over |w̃ - w| ≤ β, for every β > 0."""
 
@@ -80,7 +82,7 @@ def decide_tail(d: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int, 
             return TailAnswer(germ.sign, False, reason, _steep_sequence(slope, g, x, start, direction), steep=True)
     fast = _fast_oscillation(logarithm, x, start, direction)
     if fast:
-        return TailAnswer(germ.sign, False, f"{name} oscillates ever faster towards {side}", fast)
+        return TailAnswer(germ.sign, False, f"{name} oscillates ever faster towards {side}", fast[1], gap=fast[0])
     steep = _steep_waves(logarithm, slope, x, start, direction)
     if steep:
         return TailAnswer(germ.sign, False, f"{name} oscillates ever more steeply towards {side}", steep, steep=True)
@@ -117,35 +119,40 @@ def _phases(logarithm: sp.Expr) -> list[sp.Expr]:
     return sorted({wave.args[0] for wave in logarithm.atoms(sp.sin, sp.cos)}, key=sp.count_ops)
 
 
-def _fast_oscillation(logarithm: sp.Expr, x: sp.Symbol, start: Fraction, direction: int) -> Mapping[str, Any] | None:
-    """Rule 3, with the two phases that lie farthest apart."""
+def _fast_oscillation(
+    logarithm: sp.Expr, x: sp.Symbol, start: Fraction, direction: int
+) -> tuple[Interval, Mapping[str, Any] | None] | None:
+    """Rule 3, with the two phases that lie farthest apart: their gap, and the sequence where the gap has a limit."""
     for phase in _phases(logarithm):
         speed = next((g for _, g in germs(sp.diff(phase, x), x, start) if g.diverges), None)
         if speed is None:
             continue
         frozen = {p: _freeze(logarithm, phase, p) for p in PHASES}
         steady = [q for q in PHASES if any(g.uniform for _, g in germs(frozen[q], x, start))]
-        gaps = {
-            (p, q): gap for q in steady for p in PHASES if (gap := _gap(frozen[p] - frozen[q], x, start)) is not None
-        }
-        if gaps:
-            p, q = max(gaps, key=lambda pair: gaps[pair])
+        gaps = {(p, q): _gap(frozen[p] - frozen[q], x, start) for q in steady for p in PHASES}
+        if any(gap.lo > 0 for gap in gaps.values()):
+            p, q = max(gaps, key=lambda pair: gaps[pair].lower)
             turns = 2 * sp.pi * n * (1 if speed.value.lo > 0 else -1)
-            w, w_tilde = (direction * _solution(phase, turns + angle, x) for angle in (p, q))
-            return {"kind": "sequence", "w": str(w), "w_tilde": str(w_tilde), "ratio": math.exp(gaps[p, q])}
+            w, w_tilde = (str(direction * _solution(phase, turns + angle, x)) for angle in (p, q))
+            gap = gaps[p, q]
+            if gap.lo == gap.hi or gap.width() < 1e-9:
+                ratio = math.inf if gap.upper > 700 else math.exp((gap.lower + gap.upper) / 2)
+                return gap, {"kind": "sequence", "w": w, "w_tilde": w_tilde, "ratio": ratio}
+            return gap, None
     return None
 
 
-def _gap(difference: sp.Expr, x: sp.Symbol, start: Fraction) -> float | None:
-    """What the difference tends to, or stays above, where that is positive."""
+def _gap(difference: sp.Expr, x: sp.Symbol, start: Fraction) -> Interval:
+    """What the difference tends to, or else its range; 0 where nothing positive is known."""
     if difference.is_number:
-        value = Interval.of(difference)
-        return value.ball.mid().__float__() if value.lo > 0 else None
+        return Interval.of(difference)
+    found = Interval.of(0)
     for _, g in germs(difference, x, start):
         if g.value.lo > 0:
-            settled = g.limit is not None and g.limit.width() < 1e-9
-            return (g.limit.lower + g.limit.upper) / 2 if settled and g.limit else g.value.lower
-    return None
+            if g.limit is not None and (g.limit.lo == g.limit.hi or g.limit.width() < 1e-9):
+                return g.limit
+            found = g.value
+    return found
 
 
 def _steep_waves(
@@ -154,8 +161,8 @@ def _steep_waves(
     """Rule 4."""
     for phase in _phases(logarithm):
         speed = next((g for _, g in germs(sp.diff(phase, x), x, start) if g.sign), None)
-        bend = _without_waves(sp.expand(sp.diff(slope, x)))
-        for p in PHASES if speed else ():
+        bend = _without_waves(sp.expand(sp.diff(slope, x))) if expandable(slope) else None
+        for p in PHASES if speed and bend is not None else ():
             steep = _freeze(slope, phase, p)
             rising = next((g.value.lo > 0 for _, g in germs(steep, x, start) if g.diverges), None)
             flat = rising is not None and any(g.vanishes for _, g in germs(bend / steep**2, x, start))
@@ -168,11 +175,21 @@ def _steep_waves(
     return None
 
 
-def _without_waves(expr: sp.Expr) -> sp.Expr:
-    """A sum of terms, each with its waves replaced by 1 and its sign by +: what bounds |expr|."""
-    terms = sp.Add.make_args(expr)
-    flat = [term.replace(sp.sin, lambda u: sp.S.One).replace(sp.cos, lambda u: sp.S.One) for term in terms]
-    return sp.Add(*(sp.Abs(term) for term in flat))
+def _without_waves(expr: sp.Expr) -> sp.Expr | None:
+    """What bounds |expr|: a sum of terms with their sines and cosines left out, each with the sign +.
+
+    None where a sine or cosine stands elsewhere than as a factor: below a fraction bar it bounds nothing.
+    """
+    bounds = []
+    for term in sp.Add.make_args(expr):
+        rest = [
+            factor
+            for factor in sp.Mul.make_args(term)
+            if not (isinstance(factor.as_base_exp()[0], sp.sin | sp.cos) and factor.as_base_exp()[1].is_nonnegative)
+        ]
+        bounds.append(sp.Abs(sp.Mul(*rest)))
+    bound = sp.Add(*bounds)
+    return None if bound.has(sp.sin, sp.cos) else bound
 
 
 def _freeze(expr: sp.Expr, phase: sp.Expr, value: sp.Expr) -> sp.Expr:

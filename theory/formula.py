@@ -108,6 +108,7 @@ class _Parser:
         self.operations = 0
         self.used: set[str] = set()
         self.roots_and_logarithms: list[sp.Expr] = []
+        self.divisors: list[sp.Expr] = []
 
     def parse(self) -> _Term:
         term = self._sum()
@@ -150,6 +151,7 @@ class _Parser:
             else:
                 if right.expr.is_zero:
                     raise FormulaError("formula: division by zero")
+                self.divisors.append(right.expr)
                 term = _apply(lambda x, y: x / y, lambda x, y: x / y, term, right)
         return term
 
@@ -179,6 +181,8 @@ class _Parser:
             raise FormulaError("formula: zero to a power that is not positive")
         if not exponent.expr.is_integer:
             self.roots_and_logarithms.append(base.expr)
+        if not exponent.expr.is_nonnegative:
+            self.divisors.append(base.expr)
         return _apply(lambda x, y: x**y, _real_power, base, exponent)
 
     def _atom(self) -> _Term:
@@ -276,13 +280,15 @@ def _constant_terms(values: Mapping[str, object] | None, reserved: str) -> dict[
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula that was read: the expression, and what must be ≥ 0 for the text to be real.
+    """A formula that was read: the expression, what must be ≥ 0 for the text to be real, and what it divides by.
 
-    SymPy turns exp(log(w)) into w; `roots_and_logarithms` still knows that the text is not real for w < 0.
+    SymPy turns exp(log(w)) into w and w/w into 1; the arguments of roots and logarithms and the divisors still know
+    that the text is not real for w < 0, or not defined at 0.
     """
 
     expr: sp.Expr
     roots_and_logarithms: tuple[sp.Expr, ...] = ()
+    divisors: tuple[sp.Expr, ...] = ()
 
 
 def read(text: str, values: Mapping[str, object] | None = None, variable: sp.Symbol = WEIGHT) -> Formula:
@@ -304,7 +310,8 @@ def read(text: str, values: Mapping[str, object] | None = None, variable: sp.Sym
     unused = set(values or {}) - parser.used
     if unused:
         raise FormulaError(f"constant: {', '.join(sorted(unused))} does not occur in the formula")
-    return Formula(expr, tuple(dict.fromkeys(parser.roots_and_logarithms)))
+    divisors = (divisor for divisor in parser.divisors if divisor.has(variable))
+    return Formula(expr, tuple(dict.fromkeys(parser.roots_and_logarithms)), tuple(dict.fromkeys(divisors)))
 
 
 def parse(text: str, values: Mapping[str, object] | None = None, variable: sp.Symbol = WEIGHT) -> sp.Expr:
@@ -374,6 +381,9 @@ def _read_named(entry: Named, parameters: Mapping[str, str], time: str, values: 
     source = {"continuous": entry.continuous, "discrete": entry.discrete}.get(time)
     if source is None:
         raise FormulaError(f"name: {entry.name!r} is not defined in {time} time")
+    twice = set(values or {}) & set(parameters)
+    if twice:
+        raise FormulaError(f"constant: {', '.join(sorted(twice))} has two values")
     return read(source, {**entry.defaults, **(values or {}), **parameters})
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from proofs_check.claim import Verdict
 from proofs_check.decide import Decision, decide
+from proofs_check.uniform_continuity import decide_tail
 from theory.formula import FormulaError, parse, resolve
 from theory.notation import n, w
 
@@ -115,7 +116,8 @@ def test_unstable(text: str, kind: str) -> None:
     if kind == "sequence":
         check_sequence(-resolve(text).expr, decision)
     else:
-        assert decision.counterexample["ratio"] == "inf"
+        assert decision.counterexample["ratio"] == math.inf
+        assert decision.as_json()["counterexample"]["ratio"] == "inf"
         assert all(g == (math.inf, math.inf) for _, g in decision.modulus)
 
 
@@ -286,3 +288,49 @@ def test_products_powers_and_sums_of_stable_ones_are_stable(text: str) -> None:
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_product_with_one_unstable_factor_is_unstable(text: str, factor: str) -> None:
     assert decide(f"-({text})*{factor}").stable is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-exp(atan(tan(w)))",
+        "-exp(atan(1/(w-0.3)))",
+        "-2-sin(1/(3*w-1))",
+        "-exp(1/(1+exp(1/(3*w-1))))",
+        "-2-atan(tan(w/1000))",
+        "-2-cos(log(abs(3*w-1)))",
+        "-2-atan(w-1)-atan(1/(w-1))",
+        "-exp(w)*(w**2-1e6)/(w-1000)/(w+1000)",
+        "-2-exp(1/w-1/(w+0))",
+        "-exp(w)*w/w",
+    ],
+)
+def test_a_bounded_range_does_not_hide_a_jump_or_a_hole(text: str) -> None:
+    assert decide(text).stable is not True
+
+
+def test_a_limit_of_unknown_sign_is_not_guessed() -> None:
+    assert decide("-(1+exp(pi*(w**2-100+50*sin(w**2))))").stable is not True
+    assert decide("-(1+exp(pi*(w**2-100)))").stable is False
+
+
+def test_waves_below_a_fraction_bar_bound_nothing() -> None:
+    """log d is the sum of a Lipschitz function and of one that tends to 0, so it is uniformly continuous."""
+    text = "exp(w**(1/3)*sin(w**(1/3))+atan(w**3*sin(w))/w)"
+    assert decide_tail(parse(text), w, Fraction(8), 1).uniform is not False
+
+
+def test_a_gap_without_a_limit_has_no_sequence() -> None:
+    answer = decide_tail(parse("exp(sin(w**2)*(2+sin(w)))"), w, Fraction(8), 1)
+    assert answer.uniform is False
+    assert answer.counterexample is None
+
+
+def test_least_modulus_of_a_tiny_oscillation_is_a_true_bound() -> None:
+    ((_, (lower, upper)),) = decide("-exp(1e-10*sin(w**2))", betas=(Fraction(1, 2),)).modulus
+    assert lower <= math.expm1(2e-10) <= upper
+
+
+def test_a_gap_beyond_floats_is_infinite() -> None:
+    decision = decide("-exp(sin(w**2)*exp(-w))")
+    assert decision.as_json()["counterexample"]["ratio"] == "inf"
