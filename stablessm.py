@@ -92,8 +92,8 @@ def verify(
 
     processes = None if jobs is None else parse_count("--jobs", jobs, least=1)
     with _checking_input():
-        ledger.select(ledger.load_claims(ledger.CLAIMS), ids or ())
         report.check_writable(out)
+        ledger.select(ledger.load_claims(ledger.CLAIMS), ids or ())
     with _progress(quiet=as_json) as on_progress:
         result = ledger.verify(
             ids or (),
@@ -204,12 +204,18 @@ def parse_constants(settings: Sequence[str]) -> dict[str, str]:
     return values
 
 
+MOST_BETAS = 20
+
+
 def parse_betas(text: str | None) -> tuple[Fraction, ...]:
     """`"0.1,0.5"` as exact fractions, each positive and finite."""
     if text is None:
         return ()
+    parts = text.split(",")
+    if len(parts) > MOST_BETAS:
+        raise BadInput(f"--beta {_quoted(text)}: {len(parts)} numbers; at most {MOST_BETAS} are allowed")
     betas = []
-    for part in text.split(","):
+    for part in parts:
         number = part.strip()
         # the short exponent keeps Fraction from writing out a number with a billion digits
         plain = re.fullmatch(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", number, re.ASCII) and len(number) <= 60
@@ -341,7 +347,7 @@ def _fail(message: str) -> int:
 
 def _explain(error: Any) -> str:
     """The library's message in one line, with a near match for a mistyped option."""
-    message: str = error.format_message()
+    message: str = error.format_message().replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     option = getattr(error, "option_name", None)
     if context is None:

@@ -239,27 +239,28 @@ class _Question:
         return self.answer(Verdict.REFUTED, reason)
 
     def _reaches_boundary(self, d: sp.Expr, point: Fraction) -> Decision:
+        where, what = ("f(w) ≥ 0", "integral") if self.time == "continuous" else ("|f(w)| ≥ 1", "sum")
+        reason = f"{where} at w = {point}: the mode does not decay there, and the {what} of the definition diverges"
+        f_value = compile_interval(self.f, (w,))
+        other = next((str(p) for p in (*SAMPLES, *FAR_POINTS) if _certainly_differ(f_value, p, point)), None)
+        counterexample = {"kind": "zero", "w": other, "w_tilde": str(point), "ratio": INFINITE[0]}
+        self.found = {"negative": False if self.time == "continuous" else None, "counterexample": counterexample}
+        self.reached = (Verdict.REFUTED, reason)
+        attained = self._attains(d, point)
+        self.found |= {"attains_boundary": attained}
+        self.found |= {"boundary_distance": self._boundary_distance(d, bool(attained))}
+        return self._unstable(reason, counterexample, INFINITE)
+
+    def _attains(self, d: sp.Expr, point: Fraction) -> bool | None:
+        """Whether d = 0 somewhere, given a point with d ≤ 0."""
         value = compile_interval(d, (w,))
         at_point = value(Interval.of(point))
         inside = next((p for p in SAMPLES if _certainly_positive(value, p)), None)
-        attained: bool | None = None
         parts = [compile_interval(part, (w,)) for part in self.singular]
         if at_point.lo == at_point.hi == 0 or (inside is not None and _continuous_between(parts, point, inside)):
-            attained = True
-        elif scan_core(-d, w, -CORES[0], CORES[0], self.singular).positive and all(
-            t.sign > 0 for t in self._tails(-d, CORES[0])
-        ):
-            attained = False
-        self.found = {"negative": False if self.time == "continuous" else None, "attains_boundary": attained}
-        self.found |= {"boundary_distance": self._boundary_distance(d, bool(attained))}
-        f_value = compile_interval(self.f, (w,))
-        other = next((str(p) for p in (*SAMPLES, *FAR_POINTS) if _certainly_differ(f_value, p, point)), None)
-        where, what = ("f(w) ≥ 0", "integral") if self.time == "continuous" else ("|f(w)| ≥ 1", "sum")
-        return self._unstable(
-            f"{where} at w = {point}: the mode does not decay there, and the {what} of the definition diverges",
-            {"kind": "zero", "w": other, "w_tilde": str(point), "ratio": INFINITE[0]},
-            INFINITE,
-        )
+            return True
+        beyond = scan_core(-d, w, -CORES[0], CORES[0], self.singular).positive
+        return False if beyond and all(tail.sign > 0 for tail in self._tails(-d, CORES[0])) else None
 
     def _boundary_distance(self, d: sp.Expr, attained: bool) -> Bracket:
         if attained and self.time == "continuous":

@@ -134,6 +134,8 @@ def test_reparam_for_a_reader(run: Run, asked: list[dict[str, Any]]) -> None:
 
 BAD = [
     (["reparam", "exp", "--beta", "-0.1"], ["--beta", "'-0.1'", "positive"]),
+    (["reparam", "exp", "--beta", ",".join(["0.1"] * 50)], ["--beta", "50", "at most 20"]),
+    (["reparam", "best:a=1", "--set", "a=2"], ["a has two values"]),
     (["reparam", "exp", "--beta=-0.1"], ["--beta", "'-0.1'", "positive"]),
     (["reparam", "exp", "--beta", "0"], ["--beta", "positive"]),
     (["reparam", "exp", "--beta", "nan"], ["--beta", "nan", "positive"]),
