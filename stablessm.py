@@ -92,8 +92,8 @@ def verify(
 
     processes = None if jobs is None else parse_count("--jobs", jobs, least=1)
     with _checking_input():
-        report.check_writable(out)
         ledger.select(ledger.load_claims(ledger.CLAIMS), ids or ())
+        report.check_writable(out)
     with _progress(quiet=as_json) as on_progress:
         result = ledger.verify(
             ids or (),
