@@ -8,9 +8,10 @@ balls before it is used.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
@@ -51,7 +52,8 @@ def germs(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> Iterator[tuple[sp.Exp
         if seen and not _rewritable(plain, x, start):
             return
         form = rewrite(plain, x, start)
-        if form not in seen and (not seen or _agree(expr, form, x, start)):
+        points = ({x: scale * start + Fraction(1, 3)} for scale in (1, 2, 5))
+        if form not in seen and (not seen or all(agree(expr, form, point) for point in points)):
             seen.add(form)
             with suppress(Undecided):
                 yield form, germ_of(form, x, start)
@@ -150,13 +152,22 @@ def _without_kinks(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> sp.Expr:
     return expr.replace(sp.Abs, resolve_abs).replace(sp.Max, resolve_max)
 
 
-def _agree(expr: sp.Expr, form: sp.Expr, x: sp.Symbol, start: Fraction) -> bool:
-    """Whether two forms overlap as balls at some points of the tail: a check on the identity, not its proof."""
-    points = (start + Fraction(1, 3), 2 * start + Fraction(1, 7), 5 * start)
+def agree(expr: sp.Expr, form: sp.Expr, values: Mapping[sp.Symbol, Any]) -> bool:
+    """Whether two forms overlap as balls at a point, if the first is defined there: a check on an identity, no proof.
+
+    False where one of them has a node that cannot be evaluated.
+    """
     try:
-        return all(enclose(expr - form, {x: point}).contains(0) for point in points)
-    except (DomainError, ValueError):
+        first = enclose(expr, values)
+    except DomainError:
+        return True
+    except ValueError:
         return False
+    try:
+        gap = first - enclose(form, values)
+    except ValueError:  # a DomainError too
+        return False
+    return bool(gap.lo <= 0 <= gap.hi)
 
 
 def tail_range(

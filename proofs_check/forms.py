@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from numerics.enclosure import DomainError, enclose
-from numerics.tails import expandable
+from numerics.tails import agree, expandable
 
 POINTS = [sp.Rational(p, 7) for p in (-93, -24, -5, -1, 2, 9, 17, 110)]
 
@@ -17,22 +16,13 @@ def simpler(expr: sp.Expr) -> sp.Expr:
     simple = sp.simplify(expr)
     if simple.has(sp.Piecewise) or sp.count_ops(simple) > sp.count_ops(expr):
         return expr
-    return simple if all(_agree(expr, simple, p) for p in POINTS) else expr
+    return simple if all(agree(expr, simple, _near(expr, p)) for p in POINTS) else expr
 
 
-def _agree(expr: sp.Expr, form: sp.Expr, point: sp.Rational) -> bool:
-    """Whether two forms overlap as balls at a point (all symbols near it): a check on an identity, not its proof."""
+def _near(expr: sp.Expr, point: sp.Rational) -> dict[sp.Symbol, sp.Rational]:
+    """Values near a point for all symbols of an expression."""
     symbols = sorted(expr.free_symbols, key=str)
-    values = {x: abs(point) if x.is_nonnegative else point + k for k, x in enumerate(symbols)}
-    try:
-        first = enclose(expr, values)
-    except DomainError:
-        return True
-    try:
-        gap = first - enclose(form, values)
-    except DomainError:
-        return False
-    return bool(gap.lo <= 0 <= gap.hi)
+    return {x: abs(point) if x.is_nonnegative else point + k for k, x in enumerate(symbols)}
 
 
 def resolved(expr: sp.Expr) -> sp.Expr:

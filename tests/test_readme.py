@@ -1,0 +1,44 @@
+"""README.md is held to the code: its examples run, and the ledger on its first screen is the real one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from proofs_check.claims import all_claims
+from stablessm import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.strip().startswith("stablessm ")]
+LEDGER = re.findall(r"^  ([A-Z]+) +ok  (\w+) +(\S+) +(.+?)…?$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("stablessm verify")])
+def test_examples_run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+def test_there_are_examples() -> None:
+    assert len(COMMANDS) >= 4
+
+
+@pytest.mark.parametrize(("verdict", "kind", "id", "title"), LEDGER)
+def test_ledger_rows_are_real(verdict: str, kind: str, id: str, title: str) -> None:
+    claim = all_claims()[id]
+    assert (claim.expected.name, claim.kind.value) == (verdict, kind)
+    assert claim.title.startswith(title)
+
+
+def test_counts_are_real() -> None:
+    expected = [claim.expected.name for claim in all_claims().values()]
+    counts = ", ".join(f"{expected.count(name)} {name}" for name in ("PROVED", "ENCLOSED", "REFUTED"))
+    assert f"{len(expected)} statements: {counts}." in README
+
+
+def test_every_claim_that_is_named_exists() -> None:
+    named = {name for name in re.findall(r"`([a-z0-9.-]+)`", README) if "-" in name and not name.startswith("-")}
+    assert named <= set(all_claims())
