@@ -25,7 +25,7 @@ from fractions import Fraction
 
 import sympy as sp
 
-from numerics.enclosure import WHOLE, ZERO, DomainError, Interval, maximum
+from numerics.enclosure import WHOLE, ZERO, Interval, maximum
 
 ONE = Interval.of(1)
 UNIT = Interval.of(0, 1)
@@ -507,5 +507,5 @@ def germ_of(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> Germ:
     """
     try:
         return _Tail(x, start).germ(expr)
-    except DomainError as error:
+    except ValueError as error:  # a DomainError, or a node that cannot be evaluated
         raise Undecided(str(error)) from error

@@ -20,6 +20,7 @@ from numerics.enclosure import WHOLE, DomainError, Interval, enclose
 from numerics.germs import Germ, Undecided, germ_of
 
 MOST_TERMS = 30
+MOST_OPERATIONS = 500
 
 
 def tail_germs(expr: sp.Expr, symbol: sp.Symbol, start: Fraction, direction: int = 1) -> Iterator[tuple[sp.Expr, Germ]]:
@@ -52,6 +53,8 @@ def germs(expr: sp.Expr, x: sp.Symbol, start: Fraction) -> Iterator[tuple[sp.Exp
         if seen and not _rewritable(plain, x, start):
             return
         form = rewrite(plain, x, start)
+        if sp.count_ops(form) > MOST_OPERATIONS:
+            continue
         points = ({x: scale * start + Fraction(1, 3)} for scale in (1, 2, 5))
         if form not in seen and (not seen or all(agree(expr, form, point) for point in points)):
             seen.add(form)

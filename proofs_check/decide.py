@@ -123,7 +123,13 @@ def decide(
         return question.answer(*(question.reached or (Verdict.INCONCLUSIVE, str(stopped))))
     except (ArithmeticError, RecursionError, MemoryError, ValueError) as error:
         reason = f"the search broke off ({type(error).__name__}: {error})"
+        if question.reached is not None and not isinstance(error, BoundsError):
+            return question.answer(*question.reached)
         return Decision(format_formula(formula.expr), time, Verdict.INCONCLUSIVE, reason)
+
+
+class BoundsError(ArithmeticError):
+    """A lower bound above its upper bound: a defect, after which no number of the answer is to be trusted."""
 
 
 @dataclass
@@ -170,7 +176,7 @@ class _Question:
         brackets = [decision.boundary_distance, decision.log_lipschitz, decision.gradient_over_weight]
         for bracket in [*brackets, *(g for _, g in decision.modulus)]:
             if bracket is not None and not bracket[0] <= bracket[1]:
-                raise ArithmeticError(f"bounds {bracket} that exclude each other")
+                raise BoundsError(f"bounds {bracket} that exclude each other")
         return decision
 
     def decide(self) -> Decision:
@@ -317,15 +323,12 @@ class _Question:
             if far is not None:
                 return self._reaches_boundary(d, far)
             return self.answer(Verdict.INCONCLUSIVE, next(tail.reason for tail in tails if not tail.sign))
-        self.found = {
-            "negative": True if self.time == "continuous" else None,
-            "attains_boundary": False,
-            "boundary_distance": boundary_distance(self.f, d, w, self.time, True, whole),
-        }
+        self.found = {"negative": True if self.time == "continuous" else None, "attains_boundary": False}
         broken = next((tail for tail in tails if tail.uniform is False), None)
         if broken is not None:
             self.found |= {"log_lipschitz": INFINITE}
             self.reached = (Verdict.REFUTED, broken.reason)
+            self.found |= {"boundary_distance": boundary_distance(self.f, d, w, self.time, True, whole)}
             g = INFINITE if broken.steep else modulus_of_oscillating(d, w, broken.gap)
             return self._unstable(broken.reason, broken.counterexample, g)
         if all(tail.uniform for tail in tails):
@@ -336,6 +339,7 @@ class _Question:
         name = self.logarithm_name
         reason = f"{name} is continuous, and uniformly so: " + "; ".join(tail.reason for tail in tails)
         self.reached = (Verdict.ENCLOSED, reason)
+        self.found |= {"boundary_distance": boundary_distance(self.f, d, w, self.time, True, whole)}
         both_signs = self.time == "discrete" and self.sign is None
         lipschitz = log_lipschitz_of_both_signs(self.f, w, whole) if both_signs else log_lipschitz(d, w, whole)
         if lipschitz[1] < INFINITE[1]:

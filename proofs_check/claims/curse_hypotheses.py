@@ -87,7 +87,7 @@ EQUILIBRIUM = Claim(
     label="Theorem 3.3",
     title="Layers that start at h = 0 although σ(0) ≠ 0",
     statement="The bound with the single power t^{ℓ-1} also holds when the deeper layers start from h = 0 at time 0, "
-    "with σ(0) ≠ 0. This fails: σ(h) = h + 1 with two layers has M(Ĥ)(t) = max(1, t) e^{-t} against t e^{-t}.",
+    "with σ(0) ≠ 0.",
     latex=r"\mathcal{M}(\hat H)(t) \leq \sqrt{d} \, L^\ell |c|_2 \prod_l |U_l|_2 \frac{t^{\ell-1}}{(\ell-1)!} "
     r"e^{-\beta t} \quad "
     r"\mathrm{from} \ h^{(l)}_0 = 0",
@@ -380,8 +380,7 @@ BOUNDED = Claim(
     label="Theorem 3.3",
     title="Bounded σ on compactly supported inputs",
     statement="Theorem 3.3 holds for every strictly increasing, Lipschitz σ when the inputs are continuous with "
-    "compact support and ‖x‖_∞ ≤ R. This fails: a tanh mode with λ = -1/10 approximates itself, its E is finite and "
-    "continuous on [0, β0] for any β0, and its memory decays like e^{-t/10} only.",
+    "compact support and ‖x‖_∞ ≤ R, and E is taken over those inputs.",
     latex=r"\mathcal{M}(H)(t) \leq O(e^{-\beta_0 t}) \quad \mathrm{for} \ \sigma = \tanh, \ \lambda = -1/10, \ "
     r"\beta_0 = 1/2",
     hypotheses=(

@@ -296,7 +296,7 @@ DISTANCE = Claim(
     label="derived",
     title="Uniform continuity of log(1-|f|) alone",
     statement="Every f with |f| < 1 for which log(1-|f|) is uniformly continuous on R, with modulus ω, is stable in "
-    "discrete time, with g = 2(exp(ω) - 1). (Continuous f are; an f that jumps from one sign to the other is not.)",
+    "discrete time, with g = 2(exp(ω) - 1), whether f is continuous or not.",
     latex=r"|f|<1,\ \omega_{\log(1-|f|)}\to 0\ \Rightarrow\ g=2(e^{\omega}-1)",
     hypotheses=(DEFINITION, "|f| < 1 on R.", "log(1-|f|) is uniformly continuous on R."),
     kind=Kind.DERIVED,

@@ -447,8 +447,7 @@ PRINTED_REGULAR = Claim(
     label="Definition B.1",
     title="Regularity as printed: almost everywhere convergence of the inputs is enough",
     statement="Every functional with an integrable kernel is regular: H_t(x^(n)) → 0 for every sequence in C_0 with "
-    "x^(n) → 0 almost everywhere, however its norms grow (‖x^(n)‖ = n, say). This fails for every kernel but 0: spikes "
-    "of height n and width 2/n have responses that tend to ρ. Read literally, Lemma A.1 speaks of H = 0 only.",
+    "x^(n) → 0 almost everywhere, however its norms grow.",
     latex=r"x^{(n)} \to 0 \ \mathrm{a.e.} \quad \Longrightarrow \quad H_t(x^{(n)}) \to 0",
     hypotheses=("x^(n) ∈ C_0.", "ρ is integrable; the counterexample has ρ(s) = e^{-s}."),
     kind=Kind.PRINTED,
