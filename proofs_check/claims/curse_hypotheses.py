@@ -294,10 +294,10 @@ JUMP = Claim(
     id="thm-3.3-nonlinear-jump",
     label="Theorem 3.3",
     title="With a nonlinear σ the perturbed error jumps at β = 0",
-    statement="For one mode with σ = tanh (c = u = 1) every change of the recurrent weight, however small, changes dĤ/dt "
-    "by at least 1 = sup σ' - inf σ' in the norm of Definition 2.4 over all of C_0: inputs of growing height hold h at "
-    "0 and push h̃ to saturation. So E is not continuous at 0.",
-    latex=r"\|\frac{d}{dt}(\hat H(\cdot;\lambda) - \hat H(\cdot;\tilde\lambda))\|_\infty "
+    statement="For one mode with σ = tanh (c = u = 1) every change of the recurrent weight, however small, changes "
+    "dĤ/dt by at least 1 = sup σ' - inf σ' in the norm of Definition 2.4 over all of C_0: inputs of growing height "
+    "hold h at 0 and push h̃ to saturation. So E is not continuous at 0.",
+    latex=r"\left\|\frac{d}{dt}(\hat H(\cdot;\lambda) - \hat H(\cdot;\tilde\lambda))\right\|_\infty "
     r"\geq |c u| \, (\sup \sigma' - \inf \sigma') \quad \forall \tilde\lambda \neq \lambda",
     hypotheses=("Inputs are all of C_0, with no bound on their size.", "c = u = 1, λ and λ̃ < 0 different."),
     kind=Kind.DERIVED,
