@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 
 Array = NDArray[np.float64]
 Start = Literal["equilibrium", "zero"]
@@ -108,6 +107,8 @@ def heaviside_rates(
     floor = np.minimum(scale, 1.0) + 1e-300
     atol = rtol * np.concatenate([np.broadcast_to(floor, state.shape).ravel() for state in initial])
     horizon = max(float(times[-1]), 1e-12)
+    from scipy.integrate import solve_ivp  # slow to import
+
     solution = solve_ivp(field, (0.0, horizon), flat, method="DOP853", t_eval=times, rtol=rtol, atol=atol)
     if not solution.success:
         raise RuntimeError(f"the solver failed: {solution.message}")

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 Array = NDArray[np.float64]
 
@@ -140,6 +139,8 @@ def _zeros(c: Array, rates: Array) -> list[float]:
     ends = [0.0, *(z for z in critical if z < last), last]
     resolution = _EPS**2 / -rates[-1]  # what is earlier than this does not matter to any integral
     values = [_relative(c, rates, end) for end in ends]
+    from scipy.optimize import brentq  # slow to import
+
     found = []
     for left, right, at_left, at_right in zip(ends, ends[1:], values, values[1:], strict=False):
         if at_left * at_right < 0:

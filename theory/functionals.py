@@ -32,8 +32,7 @@ class Functional:
 
     def __post_init__(self) -> None:
         for name, density in (("kernel", self.kernel), ("anticipating", self.anticipating)):
-            norm = sp.integrate(sp.Abs(density), (s, 0, sp.oo))
-            if not norm.is_finite:
+            if density != 0 and not sp.integrate(sp.Abs(density), (s, 0, sp.oo)).is_finite:
                 raise ValueError(f"{name}: not absolutely integrable: {density}")
         lags = [lag for lag, _ in self.atoms]
         if len(set(lags)) < len(lags) or any(weight.is_zero is not False for _, weight in self.atoms):
