@@ -422,6 +422,7 @@ class _Tail:
     def arctangent(self, u: Germ) -> Germ:
         """atan u: elasticity(atan u) = elasticity(u)·u/((1+u²) atan u), a factor that decreases in |u| from 1 to 0."""
         germ = self._bounded_function(u, Interval.atan, lambda y: ONE / (ONE + y**2))
+        germ = replace(germ, limit=None if u.limit is None else u.limit.atan())  # at ±∞ too, unlike sine and cosine
         if not u.sign:
             return germ
         factor = _through_ends(
@@ -433,8 +434,6 @@ class _Tail:
         self, u: Germ, function: Callable[[Interval], Interval], derivative: Callable[[Interval], Interval]
     ) -> Germ:
         limit = None if u.limit is None or not u.limit.is_finite() else function(u.limit)
-        if function is Interval.atan and u.limit is not None:
-            limit = u.limit.atan()
         slope = derivative(u.value) * u.slope
         return Germ(function(u.value), function(u.start), slope, limit=limit, uniform=u.uniform)
 

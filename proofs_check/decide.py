@@ -153,10 +153,20 @@ class _Question:
         return 1 - sp.Abs(self.f) if self.sign is None else simpler(resolved(1 - self.sign * self.f))
 
     @cached_property
+    def value(self) -> Callable[..., Interval]:
+        """f at a point or on an interval."""
+        return compile_interval(self.f, (w,))
+
+    @cached_property
+    def whole(self) -> sp.Expr | None:
+        """The period of f, if it has one."""
+        return period(self.f, w)
+
+    @cached_property
     def sign(self) -> int | None:
         """+1 for f ≥ 0 everywhere, -1 for f ≤ 0 everywhere, None where neither was proved."""
         for sign in (1, -1):
-            if all(_sign_at(self.f, p) != -sign for p in SAMPLES) and prove_nonnegative(
+            if all(_sign_at(self.value, p) != -sign for p in SAMPLES) and prove_nonnegative(
                 sign * self.f, {w: ("-inf", "inf")}, max_boxes=2000, tail=tail_range(sign * self.f, w)
             ):
                 return sign
@@ -171,6 +181,10 @@ class _Question:
     def logarithm_name(self) -> str:
         return "log|f|" if self.time == "continuous" else "log(1-|f|)"
 
+    def negative(self, answer: bool) -> bool | None:
+        """The answer to "f < 0 everywhere?", a question that is asked in continuous time alone."""
+        return answer if self.time == "continuous" else None
+
     def answer(self, verdict: Verdict, reason: str) -> Decision:
         decision = Decision(format_formula(self.f), self.time, verdict, reason, **self.found)
         brackets = [decision.boundary_distance, decision.log_lipschitz, decision.gradient_over_weight]
@@ -181,25 +195,24 @@ class _Question:
 
     def decide(self) -> Decision:
         self._demand_real(SAMPLES)
-        value = compile_interval(self.f, (w,))
-        varies = any(_certainly_differ(value, p, SAMPLES[1]) for p in SAMPLES)
-        if not varies and not simpler(self.f).has(w):
-            return self._constant(simpler(self.f))
-        d, whole = self.distance, period(self.f, w)
+        if not any(_certainly_differ(self.value, p, SAMPLES[1]) for p in SAMPLES):
+            simple = simpler(self.f)
+            if not simple.has(w):
+                return self._constant(simple)
         cores = [(-core, core) for core in CORES]
-        if whole is not None:
-            cores = [(Fraction(0), Fraction(Interval.of(whole).upper))]
+        if self.whole is not None:
+            cores = [(Fraction(0), Fraction(Interval.of(self.whole).upper))]
         for lo, hi in cores:
-            scan = scan_core(d, w, lo, hi, self.singular)
+            scan = scan_core(self.distance, w, lo, hi, self.singular)
             self._demand_real(scan.undecided)
             if scan.violation is not None:
-                return self._reaches_boundary(d, scan.violation)
+                return self._reaches_boundary(scan.violation)
             if scan.suspects:
-                return self._suspicious(d, scan)
-            tails = self._tails(d, hi) if whole is None else _PERIODIC
+                return self._suspicious(scan)
+            tails = self._tails(self.distance, hi) if self.whole is None else _PERIODIC
             if all(tail.uniform is not None for tail in tails):
                 break
-        return self._from_tails(d, tails, whole)
+        return self._from_tails(tails)
 
     def _demand_real(self, points: Sequence[Fraction]) -> None:
         point = not_real_at(self.formula.roots_and_logarithms, w, points)
@@ -244,53 +257,53 @@ class _Question:
         self.found |= {"gradient_scale": gradient_scale(self.f, self.distance, w)}
         return self.answer(Verdict.REFUTED, reason)
 
-    def _reaches_boundary(self, d: sp.Expr, point: Fraction) -> Decision:
+    def _reaches_boundary(self, point: Fraction) -> Decision:
         where, what = ("f(w) ≥ 0", "integral") if self.time == "continuous" else ("|f(w)| ≥ 1", "sum")
         reason = f"{where} at w = {point}: the mode does not decay there, and the {what} of the definition diverges"
-        f_value = compile_interval(self.f, (w,))
-        other = next((str(p) for p in (*SAMPLES, *FAR_POINTS) if _certainly_differ(f_value, p, point)), None)
+        other = next((str(p) for p in (*SAMPLES, *FAR_POINTS) if _certainly_differ(self.value, p, point)), None)
         counterexample = {"kind": "zero", "w": other, "w_tilde": str(point), "ratio": INFINITE[0]}
-        self.found = {"negative": False if self.time == "continuous" else None, "counterexample": counterexample}
+        self.found = {"negative": self.negative(False), "counterexample": counterexample}
         self.reached = (Verdict.REFUTED, reason)
-        attained = self._attains(d, point)
+        attained = self._attains(point)
         self.found |= {"attains_boundary": attained}
-        self.found |= {"boundary_distance": self._boundary_distance(d, bool(attained))}
+        self.found |= {"boundary_distance": self._boundary_distance(bool(attained))}
         return self._unstable(reason, counterexample, INFINITE)
 
-    def _attains(self, d: sp.Expr, point: Fraction) -> bool | None:
+    def _attains(self, point: Fraction) -> bool | None:
         """Whether d = 0 somewhere, given a point with d ≤ 0."""
-        value = compile_interval(d, (w,))
+        value, beyond = compile_interval(self.distance, (w,)), -self.distance
         at_point = value(Interval.of(point))
-        inside = next((p for p in SAMPLES if _certainly_positive(value, p)), None)
+        inside = next((p for p in SAMPLES if _sign_at(value, p) > 0), None)
         parts = [compile_interval(part, (w,)) for part in self.singular]
         if at_point.lo == at_point.hi == 0 or (inside is not None and _continuous_between(parts, point, inside)):
             return True
-        beyond = scan_core(-d, w, -CORES[0], CORES[0], self.singular).positive
-        return False if beyond and all(tail.sign > 0 for tail in self._tails(-d, CORES[0])) else None
+        positive = scan_core(beyond, w, -CORES[0], CORES[0], self.singular).positive
+        return False if positive and all(tail.sign > 0 for tail in self._tails(beyond, CORES[0])) else None
 
-    def _boundary_distance(self, d: sp.Expr, attained: bool) -> Bracket:
+    def _boundary_distance(self, attained: bool) -> Bracket:
         if attained and self.time == "continuous":
             return 0.0, 0.0
-        lower, upper = boundary_distance(self.f, d, w, self.time, False, period(self.f, w))
+        lower, upper = boundary_distance(self.f, self.distance, w, self.time, False, self.whole)
         return lower, min(upper, 0.0) if attained else upper
 
-    def _suspicious(self, d: sp.Expr, scan: CoreScan) -> Decision:
+    def _suspicious(self, scan: CoreScan) -> Decision:
         """Points where the sign of d could not be seen: exact zeros, poles, or neither."""
+        d = self.distance
         for point in scan.suspects:
             far = str(sp.simplify(point + 1))
             if sp.simplify(d.subs(w, point)) == 0:
                 self.found = {
-                    "negative": False if self.time == "continuous" else None,
+                    "negative": self.negative(False),
                     "attains_boundary": True,
-                    "boundary_distance": self._boundary_distance(d, True),
+                    "boundary_distance": self._boundary_distance(True),
                 }
                 counterexample = {"kind": "zero", "w": far, "w_tilde": str(point), "ratio": INFINITE[0]}
                 return self._unstable(f"f reaches the stability boundary at w = {point}", counterexample, INFINITE)
             kind = _singularity(d, point)
             if kind is not None:
-                if self._only_poles(d, scan):
+                if self._only_poles(scan):
                     self.found = {
-                        "negative": True if self.time == "continuous" else None,
+                        "negative": self.negative(True),
                         "attains_boundary": False,
                         "boundary_distance": boundary_distance(self.f, d, w, self.time, True, None),
                     }
@@ -303,27 +316,29 @@ class _Question:
             Verdict.INCONCLUSIVE, f"near w = {near} it is not decided whether f is defined and inside the boundary"
         )
 
-    def _only_poles(self, d: sp.Expr, scan: CoreScan) -> bool:
+    def _only_poles(self, scan: CoreScan) -> bool:
         """Whether d > 0 wherever it is defined: every suspect is a pole with d → +∞ on both sides."""
         for point in scan.suspects:
             for direction in (1, -1):
-                germs = point_germs(d, w, point, Fraction(64), direction)
+                germs = point_germs(self.distance, w, point, Fraction(64), direction)
                 if not any(germ.diverges and germ.sign > 0 for _, germ in germs):
                     return False
-        return all(tail.sign > 0 for tail in self._tails(d, CORES[0]))
+        return all(tail.sign > 0 for tail in self._tails(self.distance, CORES[0]))
 
     # Where d > 0 on the core: the tails decide.
 
-    def _from_tails(self, d: sp.Expr, tails: Sequence[TailAnswer], whole: sp.Expr | None) -> Decision:
+    def _from_tails(self, tails: Sequence[TailAnswer]) -> Decision:
+        d, whole = self.distance, self.whole
         if any(tail.sign < 0 for tail in tails):
             side = 1 if tails[0].sign < 0 else -1
-            return self._reaches_boundary(d, side * CORES[-1])
+            return self._reaches_boundary(side * CORES[-1])
         if not all(tail.sign > 0 for tail in tails):
-            far = next((p for p in FAR_POINTS if _sign_at(d, p) < 0), None)
+            value = compile_interval(d, (w,))
+            far = next((p for p in FAR_POINTS if _sign_at(value, p) < 0), None)
             if far is not None:
-                return self._reaches_boundary(d, far)
+                return self._reaches_boundary(far)
             return self.answer(Verdict.INCONCLUSIVE, next(tail.reason for tail in tails if not tail.sign))
-        self.found = {"negative": True if self.time == "continuous" else None, "attains_boundary": False}
+        self.found = {"negative": self.negative(True), "attains_boundary": False}
         broken = next((tail for tail in tails if tail.uniform is False), None)
         if broken is not None:
             self.found |= {"log_lipschitz": INFINITE}
@@ -332,11 +347,11 @@ class _Question:
             g = INFINITE if broken.steep else modulus_of_oscillating(d, w, broken.gap)
             return self._unstable(broken.reason, broken.counterexample, g)
         if all(tail.uniform for tail in tails):
-            return self._stable(d, tails, whole)
+            return self._stable(tails)
         return self.answer(Verdict.INCONCLUSIVE, next(tail.reason for tail in tails if tail.uniform is None))
 
-    def _stable(self, d: sp.Expr, tails: Sequence[TailAnswer], whole: sp.Expr | None) -> Decision:
-        name = self.logarithm_name
+    def _stable(self, tails: Sequence[TailAnswer]) -> Decision:
+        d, whole, name = self.distance, self.whole, self.logarithm_name
         reason = f"{name} is continuous, and uniformly so: " + "; ".join(tail.reason for tail in tails)
         self.reached = (Verdict.ENCLOSED, reason)
         self.found |= {"boundary_distance": boundary_distance(self.f, d, w, self.time, True, whole)}
@@ -353,13 +368,13 @@ class _Question:
         return self.answer(Verdict.ENCLOSED, reason)
 
 
-def _sign_at(expr: sp.Expr, point: Fraction) -> int:
-    """The certain sign of an expression at a point, or 0."""
+def _sign_at(value: Callable[..., Interval], point: Fraction) -> int:
+    """The certain sign of a function at a point, or 0."""
     try:
-        value = compile_interval(expr, (w,))(Interval.of(point))
+        there = value(Interval.of(point))
     except DomainError:
         return 0
-    return 1 if value.lo > 0 else -1 if value.hi < 0 else 0
+    return 1 if there.lo > 0 else -1 if there.hi < 0 else 0
 
 
 def _continuous_between(parts: Sequence[Callable[..., Interval]], p: Fraction, q: Fraction) -> bool:
@@ -380,14 +395,7 @@ def _singularity(d: sp.Expr, point: sp.Expr) -> str | None:
     return None
 
 
-def _certainly_positive(value: Any, point: Fraction) -> bool:
-    try:
-        return bool(value(Interval.of(point)).lo > 0)
-    except DomainError:
-        return False
-
-
-def _certainly_differ(value: Any, p: Fraction, q: Fraction) -> bool:
+def _certainly_differ(value: Callable[..., Interval], p: Fraction, q: Fraction) -> bool:
     try:
         gap = value(Interval.of(p)) - value(Interval.of(q))
     except DomainError:

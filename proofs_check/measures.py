@@ -274,6 +274,7 @@ def gradient_scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> str:
     return format_formula(_scale(f, d, symbol))
 
 
+@cache
 def _scale(f: sp.Expr, d: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
     scale = simpler(sp.Abs(sp.diff(f, symbol)) / d**2)
     scale = scale.replace(sp.Abs, lambda u: sp.S.One if isinstance(u, sp.sign) else sp.Abs(u))
