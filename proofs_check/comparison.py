@@ -11,6 +11,7 @@ from sympy.logic.boolalg import Boolean
 from numerics.enclosure import Interval, enclose, integrate, less
 from proofs_check.claim import Evidence, Verdict, inconclusive, proved, refuted, supported
 from proofs_check.polynomial import prove_polynomial
+from theory.notation import a, b, beta, w
 
 
 class Pair(NamedTuple):
@@ -24,6 +25,11 @@ class Pair(NamedTuple):
 
 Statement: TypeAlias = tuple[str, Boolean, Sequence[Boolean]]
 """A polynomial statement: its name, what is claimed, and the assumptions."""
+
+
+def read(text: str) -> sp.Expr:
+    """A formula in w, β, a, b from a statement's parameters; decimals are exact."""
+    return sp.sympify(text, locals={"w": w, "beta": beta, "a": a, "b": b, "abs": sp.Abs}, rational=True)
 
 
 def compare_exact(derived: sp.Expr, stated: sp.Expr, point: Mapping[sp.Symbol, object], what: str) -> Evidence:

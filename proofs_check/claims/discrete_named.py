@@ -27,7 +27,7 @@ from proofs_check.claim import (
     supported,
 )
 from proofs_check.claims.discrete_characterization import DEFINITION
-from proofs_check.comparison import compare_enclosures, compare_exact, prove_all
+from proofs_check.comparison import compare_enclosures, compare_exact, prove_all, read
 from proofs_check.polynomial import prove_polynomial
 from theory.discrete import best_half_limits, best_modulus_upper, least_g_named
 from theory.notation import a, b, beta, w
@@ -38,11 +38,6 @@ RADII = (R(1, 10), R(1))
 PROBES = tuple(Interval.of(k) for k in range(-30, 31))
 WIDTH = 1e-2
 """The width of an enclosure of g* that counts as tight; the mutants differ by more."""
-
-
-def read(text: str) -> sp.Expr:
-    """A formula in w, β, a, b from a statement's parameters."""
-    return sp.sympify(text, locals={"w": w, "beta": beta, "a": a, "b": b}, rational=True)
 
 
 DISTANCES = {

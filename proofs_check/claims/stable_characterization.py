@@ -22,7 +22,7 @@ from proofs_check.claim import (
     refuted,
     supported,
 )
-from proofs_check.comparison import compare_exact, prove_all
+from proofs_check.comparison import compare_exact, prove_all, read
 from proofs_check.polynomial import prove_polynomial
 from theory.formula import parse
 from theory.notation import beta, t, w
@@ -32,11 +32,6 @@ R = sp.Rational
 LINE = Interval.of("-inf", "inf")
 SMALL = R(1, 10)
 """A β for which e^ω - 1 is well below 1 in all examples whose ω vanishes at 0."""
-
-
-def read(text: str) -> sp.Expr:
-    """A formula in β or w from a statement's parameters."""
-    return sp.sympify(text, locals={"beta": beta, "w": w}, rational=True)
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,12 @@ from proofs_check.claim import (
     refuted,
     supported,
 )
-from proofs_check.comparison import compare_exact
+from proofs_check.comparison import compare_exact, read
 from theory.notation import beta, n, w
 from theory.stability import least_g, power_modulus
 
 R = sp.Rational
 LINE = Interval.of("-inf", "inf")
-
-
-def read(text: str) -> sp.Expr:
-    """A formula in β or w from a statement's parameters."""
-    return sp.sympify(text, locals={"beta": beta, "w": w}, rational=True)
 
 
 # --- what does not decide --------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from proofs_check.claim import (
     refuted,
     supported,
 )
-from proofs_check.comparison import Pair, compare_enclosures, compare_exact, compare_floats
+from proofs_check.comparison import Pair, compare_enclosures, compare_exact, compare_floats, read
 from theory.notation import a, b, beta, t, w
 from theory.stability import divergence_at_boundary, least_g_at_tail, least_g_even
 
@@ -41,11 +41,6 @@ GRID_ERROR = 1e-4
 """The grid holds the worst w where there is one (0 for reciprocal); at w = -12 softplus and sigmoid are within e^{-12}
 of their limits, relatively."""
 PROBES = tuple(Interval.of(k) for k in range(-40, 41))
-
-
-def read(text: str) -> sp.Expr:
-    """A formula in w, β, a, b from a statement's parameters."""
-    return sp.sympify(text, locals={"w": w, "beta": beta, "a": a, "b": b, "abs": sp.Abs}, rational=True)
 
 
 def derived_least_g(f: sp.Expr) -> sp.Expr | None:
