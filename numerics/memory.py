@@ -1,189 +1,193 @@
-"""Memory functions by simulation: rates of layered models under Heaviside inputs, and their supremum from below."""
+"""Memory functions of models: exact where the model is linear, a bracket where it is not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-Array = NDArray[np.float64]
-Start = Literal["equilibrium", "zero"]
+from numerics.activations import activation
+from numerics.heaviside_rates import System
+from numerics.linear_memory import Kernel, full_kernel, layered_kernel
+from numerics.memory_bounds import memory_upper
+from numerics.memory_search import search
+from numerics.model_checks import check_memory, checked_times
+from numerics.models import DiagonalModel, FullModel
 
-_RTOL = 1e-9
 
+@dataclass(frozen=True, eq=False)
+class MemoryBracket:
+    """lower ≤ M(t) ≤ upper at each of `times`, in the order asked.
 
-@dataclass(frozen=True)
-class LayeredModel:
-    """ℓ diagonal state-space layers with a pointwise activation.
-
-    dh⁽ˡ⁾/dt = Λ_l h⁽ˡ⁾ + U_l σ(h⁽ˡ⁻¹⁾),  the first layer driven by x,  ŷ = cᵀσ(h⁽ℓ⁾).
-
-    Shapes: lam[l] (m_l,), weights[l] (m_l, m_{l-1}) with m_0 = d, readout (m_ℓ,). `sigma` and `slope` (σ') act
-    pointwise. Raises ValueError for shapes that do not fit and for an eigenvalue that is not negative. Source: the
-    paper's model.
+    `inputs`: for each time the x that gave the lower end, and `at_infinity` says whether the lower end is the limit
+    R → ∞ along R·x (then |x|_∞ = 1) instead of the value at x. `method` says how the ends were found.
+    Shapes: times (T,), lower, upper, at_infinity (*batch, T), inputs (*batch, T, d).
     """
 
-    lam: tuple[Array, ...]
-    weights: tuple[Array, ...]
-    readout: Array
-    sigma: Callable[[Array], Array]
-    slope: Callable[[Array], Array]
+    times: Tensor
+    lower: Tensor
+    upper: Tensor
+    inputs: Tensor
+    at_infinity: Tensor
+    method: str
 
-    def __post_init__(self) -> None:
-        if not self.lam or len(self.lam) != len(self.weights):
-            raise ValueError(f"lam, weights: equally many layers are needed, got {len(self.lam)}, {len(self.weights)}")
-        for index, (lam, weight) in enumerate(zip(self.lam, self.weights, strict=True)):
-            if not np.all(lam < 0):
-                raise ValueError(f"lam: layer {index} has an eigenvalue that is not negative: {lam}")
-            width = weight.shape[1] if index == 0 else self.lam[index - 1].size
-            if weight.shape != (lam.size, width):
-                raise ValueError(f"weights: layer {index} has shape {weight.shape}, expected {(lam.size, width)}")
-        if self.readout.shape != self.lam[-1].shape:
-            raise ValueError(f"readout: has shape {self.readout.shape}, expected {self.lam[-1].shape}")
-
-    @property
-    def input_dim(self) -> int:
-        """d."""
-        return int(self.weights[0].shape[1])
-
-    @property
-    def gain(self) -> float:
-        """|c|_2 Π_l |U_l|_2 with spectral norms."""
-        return float(np.linalg.norm(self.readout) * np.prod([np.linalg.norm(weight, 2) for weight in self.weights]))
-
-    @property
-    def decay_rate(self) -> float:
-        """min_l min_i |λ_i|, the β of the bound."""
-        return float(min(np.min(-lam) for lam in self.lam))
+    def as_json(self) -> dict[str, Any]:
+        """{"t", "memory_lower", "memory_upper", "method"}; nested lists, infinity as "inf"."""
+        ends = {"t": self.times, "memory_lower": self.lower, "memory_upper": self.upper}
+        return {name: _plain(value.tolist()) for name, value in ends.items()} | {"method": self.method}
 
 
-def _initial_states(model: LayeredModel, count: int, start: Start) -> list[Array]:
-    """The states at t = 0, (N, m_l) each: 0, or for l ≥ 2 the rest state -U_l σ(h⁽ˡ⁻¹⁾)/λ_l under x = 0."""
-    states = [np.zeros((count, model.lam[0].size))]
-    for lam, weight in zip(model.lam[1:], model.weights[1:], strict=True):
-        rest = model.sigma(states[-1]) @ weight.T / -lam
-        states.append(rest if start == "equilibrium" else np.zeros_like(rest))
-    return states
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return "inf" if value == math.inf else value
 
 
-def _derivatives(model: LayeredModel, states: list[Array], inputs: Array) -> list[Array]:
-    drives = [inputs, *(model.sigma(state) for state in states[:-1])]
-    layers = zip(states, drives, model.lam, model.weights, strict=True)
-    return [lam * state + drive @ weight.T for state, drive, lam, weight in layers]
-
-
-def heaviside_rates(
-    model: LayeredModel, inputs: Array, times: Array, *, start: Start = "equilibrium", rtol: float = _RTOL
-) -> Array:
-    """d/dt ŷ_t under the inputs x·1_{t≥0}, by integrating the layers' equations.
-
-    d/dt ŷ = Σ_i c_i σ'(h_i) dh_i/dt, the right-hand side standing for dh/dt: no difference quotient is formed.
-
-    Shapes: inputs (N, d), times (T,) increasing from t ≥ 0; result (N, T). Each input is solved in a batch whose
-    step obeys the most demanding one. Raises ValueError for bad shapes or times and for an activation that
-    overflows, RuntimeError when the solver fails.
-    """
-    if inputs.ndim != 2 or inputs.shape[1] != model.input_dim:
-        raise ValueError(f"inputs: shape (N, {model.input_dim}) is needed, got {inputs.shape}")
-    if times.ndim != 1 or times.size == 0 or times[0] < 0 or np.any(np.diff(times) <= 0):
-        raise ValueError(f"times: must increase from t >= 0, got {times}")
-    count = inputs.shape[0]
-    initial = _initial_states(model, count, start)
-    cuts = np.cumsum([state.size for state in initial])[:-1]
-
-    def unpack(flat: Array) -> list[Array]:
-        pieces = np.split(flat, cuts)
-        return [piece.reshape(count, -1) for piece in pieces]
-
-    def field(_: float, flat: Array) -> Array:
-        return np.concatenate([d.ravel() for d in _derivatives(model, unpack(flat), inputs)])
-
-    flat = np.concatenate([state.ravel() for state in initial])
-    # Each state has its own scale, that of its input, so that a small input is resolved as well as a large one.
-    scale = np.abs(inputs).max(axis=1, keepdims=True)
-    floor = np.minimum(scale, 1.0) + 1e-300
-    atol = rtol * np.concatenate([np.broadcast_to(floor, state.shape).ravel() for state in initial])
-    horizon = max(float(times[-1]), 1e-12)
-    from scipy.integrate import solve_ivp  # slow to import
-
-    solution = solve_ivp(field, (0.0, horizon), flat, method="DOP853", t_eval=times, rtol=rtol, atol=atol)
-    if not solution.success:
-        raise RuntimeError(f"the solver failed: {solution.message}")
-    rates = np.empty((count, times.size))
-    for column, flat_state in enumerate(solution.y.T):
-        states = unpack(flat_state)
-        last = _derivatives(model, states, inputs)[-1]
-        rates[:, column] = (model.slope(states[-1]) * last) @ model.readout
-    if not np.all(np.isfinite(rates)):
-        raise ValueError(f"sigma, slope: not finite at a state of size {np.abs(solution.y).max():.1e}")
-    return rates
-
-
-@dataclass(frozen=True)
-class MemoryEstimate:
-    """A lower estimate of M at each time: the largest ratio seen, the input that gave it, and the solver's error.
-
-    Shapes: value (T,), inputs (T, d), error (T,) from a second solve at a hundredfold tolerance.
-    """
-
-    value: Array
-    inputs: Array
-    error: Array
-
-
-def memory_estimate(
-    model: LayeredModel,
-    times: Array,
-    rng: np.random.Generator,
+def memory_function(
+    model: DiagonalModel | FullModel,
+    times: Tensor | Sequence[float],
     *,
-    draws: int = 48,
-    rounds: int = 2,
-    start: Start = "equilibrium",
-) -> MemoryEstimate:
-    """M(Ĥ)(t) = sup_{x≠0} |d/dt ŷ_t(u^x)|/(|x|_∞ + 1), estimated from below by a search over x.
+    starts: int = 4,
+    steps: int = 16,
+    seed: int = 0,
+) -> MemoryBracket:
+    """The memory function of a model, as a bracket.
 
-    Directions are random signs, random Gaussians and the sign pattern of U_1's rows; sizes run over eight decades.
-    Then each time's best input is varied for `rounds` rounds. Every ratio is a lower bound up to the solver's
-    error.
+    M(t) = sup_{x≠0} |d/dt y_t(u^x)|/(|x|_∞ + 1),  u^x = x·1_{t≥0};  discrete M(k) = sup |y_k - y_{k-1}|/(|x|_∞ + 1),
+    y_{-1} the rest value; several outputs: the largest. Layers ≥ 2 are at rest (under x = 0) before t = 0. Where y
+    has a kink in t, the derivative is the one from the right.
 
-    Shapes: times (T,). Raises as `heaviside_rates`, and ValueError for draws < 1.
+    Linear models: d/dt y = ρ(t)x, hence M(t) = max over the outputs of |ρ(t)|_1, the limit R → ∞ along R·sign ρ(t);
+    both ends differ by a bound on the rounding error. Nonlinear models: the lower end is |d/dt y|/(|x|_∞+1) at the
+    returned x, found by gradient ascent from many starts; with several layers in continuous time the rate is
+    integrated on two grids and their difference, an estimate of the error, is subtracted. The upper end is the least
+    of the bounds in numerics.memory_bounds.
+
+    `starts`, `steps`: of the ascent. `seed`: of the random directions; equal seeds give equal results.
+    Shapes: times (T,), t ≥ 0 in any order, or whole steps k ≥ 0. Computed in float64 on the model's device, for the
+    eigenvalues as the model gives them in floating point; the members of a nonlinear batch one after another, so that
+    they do not influence each other. The nonlinear search runs on one thread, where its many small products are
+    several times faster than on two; torch's setting is restored.
+    Raises ValueError for bad times, starts < 1, steps < 1, and where the work would not fit into memory.
+    Source: Definition 2.1; the linear case is Hölder's inequality, |ρx| ≤ |ρ|_1|x|_∞ with equality at x = R·sign ρ.
     """
-    if draws < 1:
-        raise ValueError(f"draws: at least 1 is needed, got {draws}")
-    dim = model.input_dim
-    directions = np.concatenate(
-        [
-            np.sign(rng.normal(size=(draws // 2 + 1, dim))),
-            rng.normal(size=(draws // 2 + 1, dim)),
-            np.sign(model.weights[0]),
-            np.sign(-model.weights[0]),
-            np.ones((1, dim)),
-        ]
+    if starts < 1 or steps < 1:
+        raise ValueError(f"starts, steps: must be at least 1, got {starts}, {steps}")
+    model = model.to(dtype=torch.float64)
+    t = checked_times(times, model.is_discrete, torch.float64, model.device)
+    order, back = torch.unique(t, return_inverse=True)
+    with torch.no_grad():
+        if isinstance(model, FullModel) or model.is_linear:
+            found = _linear(model, order)
+        else:
+            with _one_thread():
+                found = _nonlinear(model, order, starts, steps, seed)
+    return MemoryBracket(
+        t,
+        found.lower[..., back],
+        found.upper[..., back],
+        found.inputs[..., back, :],
+        found.at_infinity[..., back],
+        found.method,
     )
-    directions[~directions.any(axis=1)] = 1.0
-    directions /= np.abs(directions).max(axis=1, keepdims=True)
-    candidates = directions * 10.0 ** rng.uniform(-4, 4, size=(directions.shape[0], 1))
-    candidates = np.concatenate([candidates, 1e4 * directions[-1:], 1e-4 * directions[-1:]])
-    best = np.full(times.size, -np.inf)
-    best_inputs = np.zeros((times.size, dim))
-    for step in range(rounds + 1):
-        if step:
-            noise = rng.normal(size=(3, *best_inputs.shape))
-            factors = 10.0 ** (rng.normal(size=(3, times.size, 1)) / 2**step)
-            spread = np.abs(best_inputs).max(axis=1, keepdims=True) / 4**step
-            candidates = ((best_inputs + spread * noise) * factors).reshape(-1, dim)
-        norms = np.abs(candidates).max(axis=1, keepdims=True)
-        ratios = np.abs(heaviside_rates(model, candidates, times, start=start)) / (norms + 1)
-        winners = ratios.argmax(axis=0)
-        top = ratios[winners, np.arange(times.size)]
-        better = top > best
-        best_inputs[better] = candidates[winners[better]]
-        best[better] = top[better]
-    coarse = heaviside_rates(model, best_inputs, times, start=start, rtol=100 * _RTOL)
-    fine = heaviside_rates(model, best_inputs, times, start=start)
-    norms = np.abs(best_inputs).max(axis=1) + 1
-    error = np.abs(np.diagonal(coarse - fine)) / norms
-    return MemoryEstimate(best, best_inputs, error)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def linear_kernel(model: DiagonalModel | FullModel, times: Tensor) -> Kernel:
+    """ρ(t), with d/dt y_t(u^x) = ρ(t)x, and a bound on its rounding error; see numerics.linear_memory.
+
+    Shapes: times (T,); result (*batch, T, k, d). Raises ValueError where the model is not linear.
+    """
+    if isinstance(model, FullModel):
+        return full_kernel(model.A, model.B, model.C, times, discrete=model.is_discrete)
+    if not model.is_linear:
+        raise ValueError(f"model: a linear one is needed, the activation is {model.activation.name}")
+    lam, drives = _dynamics(model)
+    return layered_kernel(lam, drives, model.c, times, discrete=model.is_discrete)
+
+
+def _dynamics(model: DiagonalModel) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    depth = range(len(model.layers))
+    return tuple(model.transition(layer) for layer in depth), tuple(model.drive(layer) for layer in depth)
+
+
+def _linear(model: DiagonalModel | FullModel, times: Tensor) -> MemoryBracket:
+    size = math.prod(model.batch_shape) * times.numel() * model.output_dim * model.input_dim
+    check_memory("times", 8 * 8 * size, times.device)
+    kernel = linear_kernel(model, times)
+    size_each, doubt = kernel.value.abs().sum(-1), kernel.error.sum(-1)  # (*batch, T, k)
+    doubt = doubt + 4 * model.input_dim * torch.finfo(torch.float64).eps * size_each
+    value, output = size_each.max(-1)
+    index = output[..., None, None].expand(*output.shape, 1, model.input_dim)
+    signs = kernel.value.gather(-2, index).squeeze(-2)
+    lower = (size_each - doubt).amax(-1).clamp(min=0)
+    upper = (size_each + doubt).amax(-1)
+    ones = torch.ones_like(signs)
+    inputs = torch.where(signs < 0, -ones, ones)
+    return MemoryBracket(times, lower, upper, inputs, torch.ones_like(value, dtype=torch.bool), "exact")
+
+
+def _nonlinear(model: DiagonalModel, times: Tensor, starts: int, steps: int, seed: int) -> MemoryBracket:
+    lam, drives = _dynamics(model)
+    batch = model.batch_shape
+    members = [
+        System(tuple(x[i] for x in flat_lam), tuple(x[i] for x in flat_drives), c, model.activation, model.is_discrete)
+        for flat_lam, flat_drives in [([x.reshape(-1, *x.shape[-1:]) for x in lam], [_flat(x) for x in drives])]
+        for i, c in enumerate(_flat(model.c))
+    ]
+    found = [_member(system, times, starts, steps, seed) for system in members]
+    methods = sorted({one.method for one in found})
+
+    def stack(name: str) -> Tensor:
+        value = torch.stack([getattr(one, name) for one in found])
+        return value.reshape(*batch, *value.shape[1:])
+
+    names = ("lower", "upper", "inputs", "at_infinity")
+    return MemoryBracket(times, **{name: stack(name) for name in names}, method="; ".join(methods))
+
+
+def _real_output(x: Tensor) -> Tensor:
+    return 2 * x.real if x.is_complex() else x
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.reshape(-1, *x.shape[-2:])
+
+
+def _member(system: System, times: Tensor, starts: int, steps: int, seed: int) -> MemoryBracket:
+    upper, bound = memory_upper(system, times)
+    relu = system.sigma.name == "relu"
+    best = search(system, times, starts=starts, steps=steps, seed=seed, homogeneous=relu)
+    value, inputs = best.value, best.inputs
+    limit = torch.full_like(value, relu, dtype=torch.bool)
+    if system.sigma.name == "gelu":
+        # y(Rx)/R tends to the output of the model with relu, and so do the rates for t > 0.
+        far_system = replace(system, sigma=activation("relu"))
+        extra = inputs / inputs.abs().amax(-1, keepdim=True)
+        far = search(far_system, times, starts=starts, steps=steps, seed=seed, homogeneous=True, extra=extra)
+        limit = (far.value > value) & (times > 0)
+        value = torch.where(limit, far.value, value)
+        inputs = torch.where(limit[:, None], far.inputs, inputs)
+    if system.depth == 1 and not system.discrete and not relu and float(times[0]) == 0:
+        # h = 0 at t = 0, so that d/dt y = σ'(0) c U x: the linear case.
+        kernel = system.sigma.slope(torch.zeros_like(value[:1])) * _real_output(system.c @ system.drives[0])
+        exact, output = kernel.abs().sum(-1).max(0)
+        value, upper, limit = value.clone(), upper.clone(), limit.clone()
+        value[0], upper[0], limit[0] = exact * (1 - 1e-12), exact * (1 + 1e-12), True
+        inputs[0] = torch.where(kernel[output] < 0, -1.0, 1.0)
+    lower = torch.minimum(value, upper)
+    return MemoryBracket(times, lower, upper, inputs, limit, f"ascent below, {bound} bound above")

@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from numerics.memory import LayeredModel, Start, memory_estimate
+from numerics.heaviside import LayeredModel, Start, memory_estimate
 from numerics.norms import w1inf_norm
 from proofs_check.claim import (
     Claim,

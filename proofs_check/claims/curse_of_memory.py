@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from numerics.memory import LayeredModel, heaviside_rates, memory_estimate
+from numerics.heaviside import LayeredModel, heaviside_rates, memory_estimate
 from proofs_check.claim import (
     Claim,
     Context,

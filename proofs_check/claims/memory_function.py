@@ -10,7 +10,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from numerics.enclosure import enclose, less
-from numerics.memory import LayeredModel, heaviside_rates
+from numerics.heaviside import LayeredModel, heaviside_rates
 from proofs_check.claim import (
     Claim,
     Context,
