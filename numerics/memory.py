@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from numerics.memory_bounds import memory_upper
 from numerics.memory_search import search
 from numerics.model_checks import check_memory, checked_times
 from numerics.models import DiagonalModel, FullModel
+from numerics.threads import one_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def memory_function(
         if isinstance(model, FullModel) or model.is_linear:
             found = _linear(model, order)
         else:
-            with _one_thread():
+            with one_thread():
                 found = _nonlinear(model, order, starts, steps, seed)
     return MemoryBracket(
         t,
@@ -95,16 +95,6 @@ def memory_function(
         found.at_infinity[..., back],
         found.method,
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def linear_kernel(model: DiagonalModel | FullModel, times: Tensor) -> Kernel:

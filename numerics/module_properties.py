@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from numerics.torch_modules import Output, SequenceMap, ascend, chunks, random_directions
+from numerics.sequence_map import Output, SequenceMap
+from numerics.torch_modules import ascend, chunks, random_directions
 
 Answer = Literal["holds", "violated", "undecided"]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from numerics.decay import estimate_decay
-from numerics.torch_modules import SequenceMap, ascend, module_memory_function
+from numerics.sequence_map import SequenceMap
+from numerics.torch_modules import ascend, module_memory_function
 
 
 class LinearSSM(nn.Module):
