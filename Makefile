@@ -29,8 +29,9 @@ lint: $(INSTALLED) ## run ruff and mypy
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-bench: $(INSTALLED) ## measure how fast formulas are enclosed
+bench: $(INSTALLED) ## measure speed and tightness of enclosures and brackets
 	$(BIN)/python -m tests.benchmarks.bench_enclosure $(ARGS)
+	$(BIN)/python -m tests.benchmarks.bench_models $(ARGS)
 
 clean: ## remove reports, builds and caches, and keep .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,21 +12,36 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from numerics.models import DiagonalModel, FullModel
     from proofs_check.outcome import Outcome
     from proofs_check.worker import Task
 
+T = TypeVar("T")
+
 VALUE_OPTIONS = ("--set", "--time", "--beta")
 """The options of `reparam` that take a value."""
+
+_OUT_OF_RANGE = "model, target: their numbers are too large or too small for double precision"
+
+MOST_BETAS = 20
+"""Of `reparam`, which encloses the least g at each."""
+MOST_NUMBERS = 1000
+LARGEST_DIM = 4096
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model, .json or .safetensors.")]
+OneTarget = Annotated[str, typer.Option(metavar="SPEC", help="A kernel, as polynomial:p=1.5 or a sum with +.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -48,6 +63,26 @@ class Time(StrEnum):
 
     continuous = "continuous"
     discrete = "discrete"
+
+
+class Ball(StrEnum):
+    """The shape of the ball of perturbed weights: |δ| ≤ β for all weights together, or for each group."""
+
+    joint = "joint"
+    block = "block"
+
+
+class Rule(StrEnum):
+    """Where a sequence of models comes from: a quadrature rule for the target's measure, or a fit."""
+
+    explicit = "explicit"
+    fitted = "fitted"
+
+
+BallKind = Annotated[Ball, typer.Option(help="β bounds all weights together, or each group by itself.")]
+GroupList = Annotated[
+    str | None, typer.Option(metavar="G1,G2,...", show_default="all", help="Any of w, omega, U, c (or A, B, C).")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -132,7 +167,8 @@ def reparam(
 
     A leading minus belongs to the formula: stablessm reparam "-exp(w)".
     """
-    values, betas = parse_constants(constants or ()), parse_betas(beta)
+    values = parse_constants(constants or ())
+    betas = () if beta is None else parse_numbers("--beta", beta, most=MOST_BETAS)
     from proofs_check.decide import decide
 
     with _checking_input():
@@ -168,6 +204,143 @@ def claims(
         _print_lines(text.list_lines(list(found.values()), _width()))
 
 
+@app.command(epilog="Example: stablessm memory model.json --t 0,1,10,100")
+def memory(
+    context: typer.Context,
+    model: ModelFile,
+    times: Annotated[str, typer.Option("--t", metavar="T1,T2,...", help="Times; whole steps in discrete time.")],
+    as_json: AsJson = False,
+) -> None:
+    """Bracket the memory function M(t) of a model.
+
+    M(t) = sup |d/dt y_t|/(|x|_∞ + 1) over inputs x that start at time 0 and stay constant; in discrete time
+    M(k) = sup |y_k - y_{k-1}|/(|x|_∞ + 1).
+    """
+    wanted = parse_numbers("--t", times, zero=True)
+    from numerics.memory import memory_function
+
+    with _computing():
+        found = _read_one(model)
+        answer = _defined(memory_function(found, [float(t) for t in wanted], seed=context.obj).as_json())
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.tables import memory_lines
+
+        _print_lines(memory_lines(answer, found, _width()))
+
+
+@app.command(epilog="Example: stablessm perturb model.json --target polynomial:p=1.5 --beta 0,0.01,0.1")
+def perturb(
+    context: typer.Context,
+    model: ModelFile,
+    target: Annotated[str, typer.Option(metavar="SPEC,...", help="A kernel for each input, as polynomial:p=1.5.")],
+    beta: Annotated[str, typer.Option(metavar="B1,B2,...", help="Sizes of the perturbation.")],
+    ball: BallKind = Ball.joint,
+    groups: GroupList = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bracket the perturbed error E(β) of a model.
+
+    E(β) is the largest distance from the target, in the norm of the paper, over all weights within β of the model's.
+    """
+    betas, some = parse_numbers("--beta", beta, zero=True), parse_words("--groups", groups)
+    from numerics.perturbed_error import perturbed_error
+    from numerics.targets import parse_targets
+
+    with _computing():
+        targets, found = parse_targets(target), _read_one(model)
+        radii = [float(b) for b in betas]
+        error = perturbed_error(found, targets, radii, ball=ball.value, groups=some, seed=context.obj)
+        answer = _defined(error.as_json())
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.tables import error_lines
+
+        _print_lines(error_lines(answer, found, targets, _width()))
+
+
+@app.command(epilog="Example: stablessm curse --target polynomial:p=1.5 --m 4,8,16 --reparam direct,exp,best:b=0.1")
+def curse(
+    context: typer.Context,
+    target: OneTarget,
+    dims: Annotated[str, typer.Option("--m", metavar="M1,M2,...", help="Numbers of modes.")] = "4,8,16,32",
+    reparam: Annotated[
+        str, typer.Option(metavar="F1,F2,...", help="Reparameterizations, names or formulas.")
+    ] = "direct,exp,best",
+    beta: Annotated[str, typer.Option(metavar="B1,B2,...", help="Sizes of the perturbation.")] = "0.01,0.1",
+    sequence: Annotated[Rule, typer.Option(help="A quadrature rule for the target, or a fit.")] = Rule.explicit,
+    modes: Annotated[str, typer.Option(metavar="KIND,...", help="Any of plain, unit-norm.")] = "plain",
+    groups: Annotated[
+        str | None, typer.Option(metavar="G1,G2,...", show_default="w, and w,U,c", help="Weights that move together.")
+    ] = None,
+    ball: BallKind = Ball.joint,
+    as_json: AsJson = False,
+) -> int:
+    """Show E(β) as models grow, and judge whether they are stable.
+
+    For every f a sequence of models with more and more modes approximates one target; the verdict says whether it is a
+    stable approximation. From finitely many m it is SUPPORTED at most, unless a theorem closes it.
+    """
+    sizes, fs = _distinct("--m", parse_dims(dims)), parse_words("--reparam", reparam)
+    betas = _distinct("--beta", [float(b) for b in parse_numbers("--beta", beta, zero=True)])
+    kinds, some = parse_words("--modes", modes), parse_words("--groups", groups)
+    from numerics.curse import curse_table
+    from numerics.targets import parse_target
+    from proofs_check.curse_verdicts import curse_verdicts
+
+    with _computing(), _bar() as on_progress:
+        kernel = parse_target(target)
+        result = curse_table(
+            kernel,
+            sizes,
+            fs or (),
+            betas,
+            modes=kinds or (),
+            groups=some,
+            sequence=sequence.value,
+            ball=ball.value,
+            seed=context.obj,
+            on_progress=on_progress,
+        )
+    rows, verdicts = (tuple(item.as_json() for item in items) for items in (result.rows, curse_verdicts(result)))
+    answer = _defined({"rows": rows, "verdicts": verdicts, "notes": result.notes})
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.tables import curse_lines
+
+        _print_lines(curse_lines(answer, kernel, sequence.value, ball.value, _width()))
+    return 3 if any(found["verdict"] == "INCONCLUSIVE" for found in verdicts) else 0
+
+
+@app.command(epilog="Example: stablessm limit --target polynomial:p=2 --m 1,2,4,8")
+def limit(
+    target: OneTarget,
+    dims: Annotated[str, typer.Option("--m", metavar="M1,M2,...", help="Numbers of states.")] = "1,2,4,8",
+    as_json: AsJson = False,
+) -> None:
+    """Show how close m states can come to a target.
+
+    E_m(0) of every stable linear model with m states is at least error_lower, by the Hankel singular values of the
+    target and of its derivative.
+    """
+    sizes = parse_dims(dims)
+    from numerics.hankel import limit_table
+    from numerics.targets import parse_target
+
+    with _computing():
+        kernel = parse_target(target)
+        answer = _defined(limit_table(kernel, sizes).as_json())
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.tables import limit_lines
+
+        _print_lines(limit_lines(answer, kernel, _width()))
+
+
 # Arguments
 
 
@@ -182,6 +355,26 @@ def _checking_input() -> Iterator[None]:
         yield
     except ValueError as error:
         raise BadInput(str(error)) from None
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Where the numbers given are computed with: an overflow is bad input, and numpy does not warn of it."""
+    with warnings.catch_warnings(), _checking_input():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        try:
+            yield
+        except OverflowError:
+            raise BadInput(_OUT_OF_RANGE) from None
+        except KeyboardInterrupt:  # Typer would make it a silent exit code 130
+            raise typer.Abort from None
+
+
+def _defined(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, which may hold "inf" but no NaN."""
+    if "NaN" in json.dumps(answer):
+        raise BadInput(_OUT_OF_RANGE)
+    return answer
 
 
 def parse_count(option: str, text: str, least: int) -> int:
@@ -204,26 +397,59 @@ def parse_constants(settings: Sequence[str]) -> dict[str, str]:
     return values
 
 
-MOST_BETAS = 20
-
-
-def parse_betas(text: str | None) -> tuple[Fraction, ...]:
-    """`"0.1,0.5"` as exact fractions, each positive and finite."""
-    if text is None:
-        return ()
-    parts = text.split(",")
-    if len(parts) > MOST_BETAS:
-        raise BadInput(f"--beta {_quoted(text)}: {len(parts)} numbers; at most {MOST_BETAS} are allowed")
+def parse_numbers(option: str, text: str, *, zero: bool = False, most: int = MOST_NUMBERS) -> tuple[Fraction, ...]:
+    """`"0.1,0.5"` as exact fractions, each finite and positive, or 0 where `zero` allows it."""
+    wanted = "a finite number of at least 0" if zero else "a positive number"
     betas = []
-    for part in parts:
-        number = part.strip()
+    for number in _parts(option, text, most):
         # the short exponent keeps Fraction from writing out a number with a billion digits
         plain = re.fullmatch(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", number, re.ASCII) and len(number) <= 60
-        value = Fraction(number) if plain else Fraction(0)
-        if not 0 < _as_float(value) < math.inf:
-            raise BadInput(f"--beta {_quoted(text)}: {_quoted(number)} is not a positive number; write --beta 0.1,0.5")
+        value = Fraction(number) if plain else Fraction(-1)
+        if not (0 < _as_float(value) < math.inf or (zero and value == 0)):
+            raise BadInput(f"{option} {_quoted(text)}: {_quoted(number)} is not {wanted}; write {option} 0.1,0.5")
         betas.append(value)
     return tuple(betas)
+
+
+def parse_dims(text: str) -> tuple[int, ...]:
+    """`"4,8"` as whole numbers from 1 to LARGEST_DIM."""
+    sizes = tuple(parse_count("--m", part, least=1) for part in _parts("--m", text, MOST_NUMBERS))
+    if max(sizes) > LARGEST_DIM:
+        raise BadInput(f"--m {_quoted(text)}: {max(sizes)} is too large; at most {LARGEST_DIM} is allowed")
+    return sizes
+
+
+def parse_words(option: str, text: str | None) -> tuple[str, ...] | None:
+    """`"w,U,c"` as words, none of them empty or given twice; None where the option is not given."""
+    if text is None:
+        return None
+    words = _distinct(option, _parts(option, text, MOST_NUMBERS))
+    if "" in words:
+        raise BadInput(f"{option} {_quoted(text)}: names separated by single commas are needed")
+    return words
+
+
+def _parts(option: str, text: str, most: int) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > most:
+        raise BadInput(f"{option} {_quoted(text)}: {len(parts)} entries; at most {most} are allowed")
+    return parts
+
+
+def _distinct(option: str, values: Sequence[T]) -> tuple[T, ...]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise BadInput(f"{option}: {_quoted(str(value))} is given twice")
+    return tuple(values)
+
+
+def _read_one(path: str) -> DiagonalModel | FullModel:
+    from numerics.model_files import read_model
+
+    model = read_model(path)
+    if model.batch_shape:
+        raise BadInput(f"{_quoted(Path(path).name)}: one model is needed, this is a batch of shape {model.batch_shape}")
+    return model
 
 
 def _as_float(value: Fraction) -> float:
@@ -292,14 +518,24 @@ def _width() -> int | None:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Any]:
-    """A progress bar with an estimate on a terminal; elsewhere a line per finished task, or nothing when `quiet`."""
+    """The bar for claims; where there is none a line per finished task, or nothing when `quiet`."""
+
+    def line(done: int, total: int, task: Task, outcome: Outcome) -> None:
+        part = "" if task.part == "claim" else f" {task.part} {task.index + 1}"
+        print(f"[{done}/{total}] {task.claim_id}{part}: {outcome.verdict.name}", file=sys.stderr, flush=True)
+
+    with _bar() as bar:
+        if bar is None:
+            yield None if quiet else line
+        else:
+            yield lambda done, total, task, outcome: bar(done, total, task.claim_id)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int, str], None] | None]:
+    """A progress bar with an estimate on a terminal, else None."""
     if not sys.stderr.isatty():
-
-        def line(done: int, total: int, task: Task, outcome: Outcome) -> None:
-            part = "" if task.part == "claim" else f" {task.part} {task.index + 1}"
-            print(f"[{done}/{total}] {task.claim_id}{part}: {outcome.verdict.name}", file=sys.stderr, flush=True)
-
-        yield None if quiet else line
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -307,11 +543,7 @@ def _progress(quiet: bool) -> Iterator[Any]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left {task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         row = bar.add_task("loading", total=None)
-
-        def update(done: int, total: int, task: Task, outcome: Outcome) -> None:
-            bar.update(row, completed=done, total=total, description=task.claim_id)
-
-        yield update
+        yield lambda done, total, label: bar.update(row, completed=done, total=total, description=label)
 
 
 # The entry
@@ -319,6 +551,7 @@ def _progress(quiet: bool) -> Iterator[Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; bad input is one line on standard error and code 2."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch is several times faster so, while its tensors are small
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # λ on a terminal that knows only ASCII

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ LEDGER = re.findall(r"^  ([A-Z]+) +ok  (\w+) +(\S+) +(.+?)…?$", README, re.MUL
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("stablessm verify")])
 def test_examples_run(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_python_examples_run(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(textwrap.dedent(block), {})
     assert capsys.readouterr().out
 
 

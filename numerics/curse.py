@@ -1,0 +1,190 @@
+"""E_m(β) along sequences of models of one target: does E(β) = limsup_m E_m(β) stay bounded, is the sequence stable?
+
+One table: for every reparameterization f, kind of modes, groups of weights that move, m and β the bracket of E_m(β).
+The sequence is explicit (numerics.expsum, completely monotone targets) or fitted (numerics.fitted_sequence); the same
+rates serve every f, balanced as |c_i| = |u_i|. An f with bounded range, such as best with |λ| ≤ 1/b, gets the sequence
+with the faster rates put together at the end of its range, and a note. Source: Definition 2.5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from numerics.expsum import explicit_weights
+from numerics.fitted_sequence import fitted_weights
+from numerics.model_checks import check_choice
+from numerics.models import MODES, DiagonalModel, Layer
+from numerics.perturbation import json_number, linear_perturbed_error
+from numerics.reparameterization import Reparameterization
+from numerics.targets import Target
+
+SEQUENCES = ("explicit", "fitted")
+DEFAULT_GROUPS = (("w",), ("w", "U", "c"))
+_FARTHEST_WEIGHT = 700.0
+_SEARCHED = np.linspace(-60.0, 60.0, 4801)
+"""Where a w with f(w) = λ is looked for if f is a formula."""
+_INSIDE = 1 - 1e-9
+"""How far inside its range an f is asked for its end: the rounded end itself may have no w."""
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class CurseRow:
+    """lower ≤ E_m(β) ≤ upper, and E_m(0); `weight_sum` = Σ|c_i||u_i|ν_i and `memory_sum` = Σ|c_i||u_i|ν_i/|λ_i|."""
+
+    reparam: str
+    modes: str
+    groups: tuple[str, ...]
+    m: int
+    beta: float
+    lower: float
+    upper: float
+    initial: float
+    margin: float
+    weight_sum: float
+    memory_sum: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "reparam": self.reparam,
+            "modes": self.modes,
+            "groups": list(self.groups),
+            "m": self.m,
+            "beta": self.beta,
+            "lower": json_number(self.lower),
+            "upper": json_number(self.upper),
+            "error_at_zero": self.initial,
+            "margin": self.margin,
+        }
+
+
+@dataclass(frozen=True)
+class CurseTable:
+    """The rows, in the order asked, with what they are about; `complete` names the f whose range holds the sequence."""
+
+    target: Target
+    sequence: str
+    ball: str
+    rows: tuple[CurseRow, ...]
+    complete: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def curse_table(
+    target: Target,
+    dims: Sequence[int],
+    reparams: Sequence[str],
+    betas: Sequence[float],
+    *,
+    modes: Sequence[str] = ("plain",),
+    groups: Sequence[str] | None = None,
+    sequence: str = "explicit",
+    ball: str = "joint",
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> CurseTable:
+    """The brackets of E_m(β) for all combinations; `groups` None means w alone, and all weights.
+
+    Hypotheses: target in L¹, for the explicit sequence completely monotone; every f takes the values λ of the sequence.
+    Raises ValueError where one fails, naming the argument.
+    """
+    check_choice("sequence", sequence, SEQUENCES)
+    for kind in modes:
+        check_choice("modes", kind, MODES)
+    for name, given in (("m", dims), ("reparam", reparams), ("beta", betas), ("modes", modes)):
+        if not len(given):
+            raise ValueError(f"{name}: at least one value is needed")
+    sets = DEFAULT_GROUPS if groups is None else (tuple(groups),)
+    fs = [Reparameterization(text) for text in reparams]
+    reach = [_reach(f) for f in fs]
+    rules = {limit: [_rule(target, m, sequence, limit) for m in dims] for limit in dict.fromkeys(reach)}
+    cut = {limit: any(float(-lam.min()) >= limit for lam, _ in found) for limit, found in rules.items()}
+    total, done, rows = len(fs) * len(modes) * len(sets) * len(dims), 0, []
+    for f, limit in zip(fs, reach, strict=True):
+        for kind in modes:
+            models = [_model(lam, weights, f, kind) for lam, weights in rules[limit]]
+            for some in sets:
+                for m, model in zip(dims, models, strict=True):
+                    rows += _rows(target, m, model, f.text, some, betas, ball, seed)
+                    done += 1
+                    if on_progress is not None:
+                        on_progress(done, total, f"{f.text} m={m}")
+    notes = tuple(
+        f"{text}: |λ| stays below {limit:.4g}; faster rates of the sequence are put together there, so that E(0) > 0"
+        for text, limit in zip(reparams, reach, strict=True)
+        if cut[limit]
+    )
+    complete = frozenset(text for text, limit in zip(reparams, reach, strict=True) if not cut[limit])
+    return CurseTable(target, sequence, ball, tuple(rows), complete, notes)
+
+
+def _reach(f: Reparameterization) -> float:
+    """sup|f| over the weights that matter: where it is finite, a little inside it."""
+    zero = torch.zeros((), dtype=torch.float64)
+    low, _ = f.bounds(zero, _FARTHEST_WEIGHT)
+    largest = -float(low)
+    if largest <= 0:
+        raise ValueError(f"reparam: {f.text[:60]!r} is nowhere negative, so that no λ = f(w) is stable")
+    return largest * _INSIDE if largest < _FARTHEST_WEIGHT * _INSIDE else math.inf
+
+
+def _rule(target: Target, m: int, sequence: str, max_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    return explicit_weights(target, m, max_rate) if sequence == "explicit" else fitted_weights(target, m, max_rate)
+
+
+def _model(lam: np.ndarray, weights: np.ndarray, f: Reparameterization, modes: str) -> DiagonalModel:
+    """c_i u_i ν_i = weight_i with |c_i| = |u_i|; the sign goes to c."""
+    w = f.inverse(torch.from_numpy(lam)) if f.name else _solved(f, lam)
+    gain = lam / (2 * lam - 1) if modes == "unit-norm" else np.ones_like(lam)
+    factor = torch.from_numpy(np.sqrt(np.abs(weights) / gain))
+    layer = Layer(w, factor[:, None])
+    return DiagonalModel((layer,), factor * torch.from_numpy(np.sign(weights)), f, modes=modes)
+
+
+def _solved(f: Reparameterization, lam: np.ndarray) -> Tensor:
+    """The w with f(w) = λ for a formula: of several in the range searched, the largest.
+
+    Raises ValueError where there is none.
+    """
+    from scipy.optimize import brentq  # slow to import
+
+    values = f(torch.from_numpy(_SEARCHED)).numpy()
+    found = []
+    for rate in lam:
+        signs = np.sign(values - rate)
+        crossings = np.flatnonzero(signs[:-1] * signs[1:] <= 0)
+        if not crossings.size:
+            ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
+            raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {rate:.6g} for w in {ends}")
+        left, right = _SEARCHED[crossings[-1] : crossings[-1] + 2]
+        gap = lambda x, rate=rate: float(f(torch.tensor(x, dtype=torch.float64))) / rate - 1  # noqa: E731
+        found.append(brentq(gap, left, right, xtol=1e-15, rtol=1e-15))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _rows(
+    target: Target,
+    m: int,
+    model: DiagonalModel,
+    text: str,
+    groups: tuple[str, ...],
+    betas: Sequence[float],
+    ball: str,
+    seed: int,
+) -> list[CurseRow]:
+    error = linear_perturbed_error(model, target, [0.0, *betas], ball=ball, groups=groups, seed=seed)
+    weight = (model.c[0].abs() * model.drive()[:, 0].abs()).double()
+    sums = float(weight.sum()), float((weight / model.lam().abs()).sum())
+    lower, upper, margin = error.lower.tolist(), error.upper.tolist(), float(error.margin)
+    return [
+        CurseRow(text, model.modes, groups, m, beta, low, high, lower[0], margin, *sums)
+        for beta, low, high in zip(betas, lower[1:], upper[1:], strict=True)
+    ]
