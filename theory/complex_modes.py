@@ -133,3 +133,65 @@ def log_frequency_ratio(log_frequency: sp.Expr, rate: sp.Expr, radius: sp.Expr) 
         if not sp.sympify(number).is_positive:
             raise ValueError(f"{name} must be positive, not {number}")
     return sp.simplify((sp.exp(log_frequency + radius) - sp.exp(log_frequency)) / (2 * rate))
+
+
+def independent_phases_mean() -> sp.Expr:
+    """The mean distance of two cosines whose phases have nothing to do with each other.
+
+    lim_{r → 0} r ∫_0^∞ e^{-rt} |cos ωt - cos ω̃t| dt = 8/π²  for ω, ω̃ > 0 with ω̃/ω irrational;  ≥ 8/π² for all ω̃ ≠ ω
+    Hypotheses: ω, ω̃ > 0, ω̃ ≠ ω.
+    Source: derived here. |cos ωt - cos ω̃t| = 2|sin at||sin bt|, a = (ω̃+ω)/2, b = (ω̃-ω)/2. With
+    |sin x| = 2/π - (4/π) Σ_{k≥1} cos(2kx)/(4k²-1), an absolutely convergent series, the product is a series of cosines
+    whose means r∫e^{-rt} cos(νt) dt = r²/(r²+ν²) tend to 0 unless ν = 0; so the limit is its constant part. That is
+    2(2/π)², and for each k, l ≥ 1 with ka = lb, which makes ω̃/ω rational, (4/π)²/((4k²-1)(4l²-1)) > 0 more.
+    Returns the double mean (1/π²)∫∫ 2 sin x sin y dx dy over [0, π]².
+    """
+    x, y = sp.symbols("x y", real=True)
+    return sp.integrate(2 * sp.sin(x) * sp.sin(y), (x, 0, sp.pi), (y, 0, sp.pi)) / sp.pi**2
+
+
+def abel_mean_of_cosine(frequency: sp.Expr) -> sp.Expr:
+    """The weighted mean of a cosine over the lifetime 1/r of a mode.
+
+    r ∫_0^∞ e^{-rt} cos(νt) dt = r²/(r² + ν²):  1 at ν = 0, and → 0 as r → 0 for every other ν
+    Hypotheses: r > 0, ν real. Source: derived here, by integration.
+    Raises ValueError unless the frequency is known to be real.
+    """
+    value = sp.sympify(frequency)
+    if not value.is_real:
+        raise ValueError(f"frequency must be real, not {frequency}")
+    return sp.simplify(sp.integrate(r * sp.exp(-r * t) * sp.cos(value * t), (t, 0, sp.oo)))
+
+
+def free_frequency_jump(frequency: sp.Expr) -> sp.Expr:
+    """How far E(β) jumps at β = 0 when the frequency of a slow mode is free, at the least.
+
+    liminf_{r → 0} sup_{|δ| ≤ β} ‖r e^{-rt}(cos((ω+δ)t) - cos ωt)‖_{W^{1,∞}} ≥ (8/π²)(1 + ω)  for every β > 0
+    Hypotheses: ω > 0; the kernel r e^{-rt} cos ωt is one complex mode with 2|c u| = r, so that 2|c u|/r = 1 is bounded.
+    Source: derived here. Take δ ∈ (0, β]. The L¹ norm tends to at least 8/π² (`independent_phases_mean`). The values
+    at 0 are equal. Up to O(r) the slope is -r e^{-rt}(ω̃ sin ω̃t - ω sin ωt); for ω̃/ω irrational its L¹ norm tends to
+    F(ω̃) = mean |ω sin x - ω̃ sin y| over independent phases (Weyl), convex and even in ω̃, hence increasing on ω̃ ≥
+    0, so at least F(ω) = ω·8/π². A δ with ω̃/ω irrational exists in (0, β].
+    Raises ValueError unless the frequency is known to be positive.
+    """
+    value = sp.sympify(frequency)
+    if not value.is_positive:
+        raise ValueError(f"frequency must be positive, not {frequency}")
+    return independent_phases_mean() * (1 + value)
+
+
+def moved_rate_upper(growth: sp.Expr, rate: sp.Expr, frequency: sp.Expr) -> sp.Expr:
+    """What moving r alone costs a complex mode of the kernel r e^{-rt} cos ωt: little.
+
+    ‖Re r(e^{(-r̃+iω)t} - e^{(-r+iω)t})‖_{W^{1,∞}} ≤ g (1 + r + |λ|),  |λ| = √(r²+ω²),  |r/r̃ - 1| ≤ g
+    Hypotheses: r, r̃ > 0 with |r/r̃ - 1| ≤ g; ω real.
+    Source: derived here. r∫|e^{-r̃t} - e^{-rt}|dt = |r/r̃ - 1| ≤ g, the values at 0 are equal, and the slope λ̃e^{λ̃t}
+    - λe^{λt} = (λ̃-λ)e^{λ̃t} + λ(e^{λ̃t} - e^{λt}), |λ̃-λ| = |r̃-r|, costs r(|r̃-r|/r̃ + |λ||1/r̃ - 1/r|) ≤ g(r +
+    |λ|).
+    Raises ValueError if the growth is negative or the rate is not positive.
+    """
+    if sp.sympify(growth).is_negative:
+        raise ValueError(f"growth must not be negative, not {growth}")
+    if not sp.sympify(rate).is_positive:
+        raise ValueError(f"rate must be positive, not {rate}")
+    return growth * (1 + rate + sp.sqrt(rate**2 + sp.sympify(frequency) ** 2))

@@ -35,6 +35,9 @@ MODULES = (
     "unit_norm_kernels",
     "unit_norm_gradient",
     "complex_modes",
+    "perturbed_sequences",
+    "perturbed_repair",
+    "perturbed_frequency",
 )
 
 

@@ -72,3 +72,53 @@ def test_log_frequency() -> None:
     for bad in ((sp.S.Zero, beta), (r, sp.S.Zero)):
         with pytest.raises(ValueError, match="positive"):
             cm.log_frequency_ratio(sp.S.Zero, *bad)
+
+
+def test_independent_phases() -> None:
+    assert cm.independent_phases_mean() == 8 / sp.pi**2
+    times = np.linspace(0, 60 / 0.01, 3_000_001)
+    gap = np.abs(np.cos(times) - np.cos((1 + 0.2 * np.sqrt(2)) * times))
+    mean = float(np.trapezoid(0.01 * np.exp(-0.01 * times) * gap, times))
+    assert mean == pytest.approx(8 / np.pi**2, abs=(0.01 / 0.28) ** 2)
+
+
+def test_resonant_phases_are_farther_apart() -> None:
+    """a/b = 3 in |cos ωt - cos ω̃t| = 2|sin at||sin bt|: ω̃ = 2ω."""
+    times = np.linspace(0, 2 * np.pi, 200_001)
+    mean = float(np.mean(np.abs(np.cos(times) - np.cos(2 * times))))
+    series = 8 / np.pi**2 + 16 / np.pi**2 * sum(1 / ((36 * j**2 - 1) * (4 * j**2 - 1)) for j in range(1, 50))
+    assert mean == pytest.approx(series, abs=1e-4)
+
+
+def test_abel_mean_of_cosine() -> None:
+    nu = sp.Symbol("nu", positive=True)
+    assert sp.simplify(cm.abel_mean_of_cosine(nu) - r**2 / (r**2 + nu**2)) == 0
+    assert cm.abel_mean_of_cosine(sp.S.Zero) == 1
+    with pytest.raises(ValueError, match="frequency must be real"):
+        cm.abel_mean_of_cosine(sp.I)
+
+
+@pytest.mark.parametrize("frequency", [0.3, 2.0])
+def test_free_frequency_jump(frequency: float) -> None:
+    """L¹ norms of the change and of its slope at r = 0.01 against the bound, by a uniform grid."""
+    rate, moved = 0.01, frequency + 0.2 * np.sqrt(2)
+    times, step = np.linspace(0, 40 / rate, 2_000_001, retstep=True)
+    kernels = [rate * np.exp(-rate * times) * np.cos(value * times) for value in (frequency, moved)]
+    change = kernels[1] - kernels[0]
+    norm = float(np.trapezoid(np.abs(change), dx=step) + np.abs(np.diff(change)).sum())
+    assert norm >= float(cm.free_frequency_jump(sp.Float(frequency)))
+    with pytest.raises(ValueError, match="frequency must be positive"):
+        cm.free_frequency_jump(sp.S.Zero)
+
+
+@pytest.mark.parametrize(("ratio", "frequency"), [(0.7, 1.0), (1.6, 3.0), (0.9, 0.0)])
+def test_moved_rate_upper(ratio: float, frequency: float) -> None:
+    rate = 0.5
+    times, step = np.linspace(0, 120, 1_200_001, retstep=True)
+    change = rate * np.cos(frequency * times) * (np.exp(-ratio * rate * times) - np.exp(-rate * times))
+    norm = float(np.trapezoid(np.abs(change), dx=step) + np.abs(np.diff(change)).sum())
+    assert norm <= float(cm.moved_rate_upper(sp.Float(abs(1 / ratio - 1)), sp.Float(rate), sp.Float(frequency)))
+    with pytest.raises(ValueError, match="growth"):
+        cm.moved_rate_upper(-sp.S.One, sp.S.One, sp.S.One)
+    with pytest.raises(ValueError, match="rate"):
+        cm.moved_rate_upper(sp.S.One, sp.S.Zero, sp.S.One)
