@@ -69,18 +69,26 @@ def singular_values(measure: SpectralMeasure, count: int) -> tuple[Array, Array,
     take over.
     """
     total = mass_over_rate(measure)
+    largest = norm_bound(measure)
     slow = min((density.p for density in measure.densities), default=math.inf) - 1
     depth = 25.0 + _expected_fall(measure, count)
     while True:
         if depth**2 > _MAX_RANK * 2 * math.pi**2 * slow and _expected_fall(measure, count) < _FALL_FOR_LANCZOS:
-            return _by_lanczos(measure, count, total)
+            return _by_lanczos(measure, count)
         values, truncation, rounding, rank = _attempt(measure, count, depth)
         enough = np.all(truncation[1] <= np.maximum(_GOAL * values, math.exp(-_DEEPEST) * total))
         if enough or depth >= _DEEPEST or rank == _MAX_RANK:
             break
         depth = min(1.5 * depth, _DEEPEST)
     lower = np.maximum(values * (1 - rounding) - truncation[0], 0.0)
-    return values, lower, np.minimum(values * (1 + rounding) + truncation[1], 0.5 * total * (1 + 1e-12))
+    return values, lower, np.minimum(values * (1 + rounding) + truncation[1], largest)
+
+
+def norm_bound(measure: SpectralMeasure) -> float:
+    """An upper bound of ‖Γ‖: traces and, as (1+t/s)^{-p} ≤ s/t, Hilbert's inequality ‖Γ‖ ≤ π s."""
+    atoms = [0.5 * weight / rate for rate, weight in measure.atoms]
+    parts = [d.scale * d.s * min(0.5 / (d.p - 1), math.pi) for d in measure.densities]
+    return math.fsum([*atoms, *parts]) * (1 + 1e-12)
 
 
 def _expected_fall(measure: SpectralMeasure, count: int) -> float:
@@ -106,7 +114,7 @@ def _attempt(
     return values, (alias, alias + dropped + scale * factor.remainder), rounding, factor.X.shape[1]
 
 
-def _by_lanczos(measure: SpectralMeasure, count: int, total: float) -> tuple[Array, Array, Array]:
+def _by_lanczos(measure: SpectralMeasure, count: int) -> tuple[Array, Array, Array]:
     """The same, for a slowly falling spectrum: A times a vector by FFT on the grid, where 1/cosh is a Toeplitz matrix.
 
     Ritz values lie below the eigenvalues; the upper bounds take for granted that Lanczos has missed none.
@@ -138,7 +146,7 @@ def _by_lanczos(measure: SpectralMeasure, count: int, total: float) -> tuple[Arr
     values = np.concatenate([scale * found[order], np.zeros(count)])[:count]
     alias = sum(alias_error(d.p, step) * d.scale * d.s / (d.p - 1) for d in measure.densities)
     slack = alias + scale * (residual + 1000 * _EPS * float(found[order[0]]))
-    return values, np.maximum(values - slack, 0.0), np.minimum(values + slack + dropped, 0.5 * total * (1 + 1e-12))
+    return values, np.maximum(values - slack, 0.0), np.minimum(values + slack + dropped, norm_bound(measure))
 
 
 def signed_singular_values(
@@ -150,7 +158,6 @@ def signed_singular_values(
     a compression of Γ: its |eigenvalues| lie below the singular values, by at most 2‖X‖‖Y‖ + ‖Y‖².
     """
     union = SpectralMeasure((*plus.atoms, *minus.atoms), (*plus.densities, *minus.densities))
-    total = mass_over_rate(union)
     nodes, step, dropped = quadrature(union, 60.0)
     y = nodes.high[len(union.atoms) :]
     both = log_density(union, y)
@@ -166,7 +173,7 @@ def signed_singular_values(
     slack = alias + dropped + scale * (4 * rank + 60) * _EPS * math.sqrt(rank) * size
     loss = scale * (2 * math.sqrt(size * factor.remainder) + factor.remainder)
     lower = np.where(np.arange(count) < rank, np.maximum(values - slack, 0.0), 0.0)
-    upper = np.minimum(values + slack + loss, 0.5 * total * (1 + 1e-12))
+    upper = np.minimum(values + slack + loss, norm_bound(union))
     return values, lower, np.where(np.arange(count) < len(nodes.high), upper, alias + dropped)
 
 
@@ -240,21 +247,27 @@ def cholesky(nodes: Nodes, tolerance: float, max_rank: int) -> Factor:
 
 
 def _squared_singular_values(X: Array) -> tuple[Array, float]:
-    """The eigenvalues of X Xᵀ, falling, and a bound of their relative rounding error.
+    """The eigenvalues of X Xᵀ, falling, and a bound of their relative rounding error: twice that of X's.
 
     An entry of X has the relative error η = (4 rank + 60) roundoffs (a tanh, a product, a cosh a column, and exp(log v)
-    of a logarithm of up to a few hundred). With X = K·diag, unit columns of K, it moves each singular value by at most
-    the fraction ‖δK‖ ‖K⁺‖ ≤ η √rank/σ_min(K); dgejsv adds about n roundoffs times the condition of K. Twice for
-    squares.
+    of a logarithm of up to a few hundred).
+    """
+    values, rounding = graded_singular_values(X, (4 * X.shape[1] + 60) * _EPS)
+    return values**2, 2 * rounding
+
+
+def graded_singular_values(X: Array, entry_error: float) -> tuple[Array, float]:
+    """The singular values of X = K·diag, falling, and a bound of their relative rounding error; X is (n, rank).
+
+    A relative error η of the entries moves each singular value by at most the fraction ‖δK‖ ‖K⁺‖ ≤ η √rank/σ_min(K),
+    where K has unit columns; dgejsv adds about n roundoffs times the condition of K.
     """
     from scipy.linalg import lapack  # slow to import
 
     n, rank = X.shape
-    sizes = np.linalg.norm(X, axis=0)
-    spread = np.linalg.svd(X / sizes, compute_uv=False)
+    spread = np.linalg.svd(X / np.linalg.norm(X, axis=0), compute_uv=False)
     ratio, _, _, work, _, info = lapack.dgejsv(np.asfortranarray(X), joba=0)
     if info != 0:
         raise ArithmeticError(f"the Jacobi iteration of a {n}×{rank} factor did not converge (dgejsv info = {info})")
-    values = (ratio * (work[0] / work[1])) ** 2
-    eta = (4 * rank + 60) * math.sqrt(rank) * _EPS
-    return values, 2 * (eta + n * _EPS * float(spread[0])) / float(spread[-1])
+    error = (entry_error * math.sqrt(rank) + n * _EPS * float(spread[0])) / float(spread[-1])
+    return ratio * (work[0] / work[1]), error

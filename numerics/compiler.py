@@ -26,7 +26,7 @@ class Arithmetic:
     """What a kind of number can do beside + - * /, which it has as operators.
 
     `functions` has the keys exp, log, log1p, expm1, sqrt, sin, cos, tan, sinh, cosh, tanh, atan, abs, sign and step
-    (the Heaviside function, any value of [0, 1] at 0).
+    (the Heaviside function, any value of [0, 1] at 0); airyai and airyaiprime are optional.
     """
 
     constant: Callable[[Fraction | str], Any]
@@ -45,6 +45,7 @@ class Arithmetic:
 _FUNCTIONS: dict[type[sp.Basic], str] = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.sinh: "sinh", sp.cosh: "cosh",
     sp.tanh: "tanh", sp.atan: "atan", sp.Abs: "abs", sp.sign: "sign", sp.Heaviside: "step",
+    sp.airyai: "airyai", sp.airyaiprime: "airyaiprime",
 }  # fmt: skip
 
 
@@ -169,7 +170,7 @@ class _Compiler:
         if expr.func in (sp.Max, sp.Min):
             pick = self.arithmetic.maximum if expr.func is sp.Max else self.arithmetic.minimum
             return reduce(lambda f, g: lambda x: pick(f(x), g(x)), map(self.build, expr.args))
-        if expr.func in _FUNCTIONS:
+        if _FUNCTIONS.get(expr.func) in self.arithmetic.functions:
             return _compose(self._function(_FUNCTIONS[expr.func]), self.build(expr.args[0]))
         raise ValueError(f"{type(expr).__name__} in {expr} cannot be evaluated rigorously")
 

@@ -15,10 +15,11 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
-from flint import acb, arb, arb_series, ctx, fmpq
+from flint import acb, arb, arb_mat, arb_series, ctx, fmpq
 
 from numerics.compiler import Arithmetic, compile_expression, real_derivative, singular_parts
 
@@ -421,7 +422,8 @@ _INTERVALS = Arithmetic(
 _BALLS = Arithmetic(
     constant=_constant_ball,
     functions={name: getattr(arb, name) for name in _NAMES}
-    | {"abs": abs, "sign": arb.sgn, "step": lambda x: (x.sgn() + 1) / 2},
+    | {"abs": abs, "sign": arb.sgn, "step": lambda x: (x.sgn() + 1) / 2}
+    | {"airyai": arb.airy_ai, "airyaiprime": lambda x: x.airy()[1]},
     integer_power=_monomial,
     rational_power=_flint_power,
     power=operator.pow,
@@ -699,3 +701,62 @@ def _complex_balls(analytic: bool) -> Arithmetic:
         maximum=lambda x, y: x.real_max(y, analytic=analytic),
         minimum=lambda x, y: x.real_min(y, analytic=analytic),
     )
+
+
+# --- matrices of kernels in high precision --------------------------------------------------------------------------
+
+
+def hankel_rows(
+    expr: Any, symbol: sp.Symbol, edges: Sequence[float], scale: float, nodes: int, goal: float
+) -> tuple[list[list[float]], float, float]:
+    """Rows R of K = Q R + E, QᵀQ = 1, QᵀE = 0, for K_ij = √(w_i w_j) k(t_i + t_j): (R/‖K‖_F, ‖E‖_F/‖K‖_F, ‖K‖_F).
+
+    (t_i, w_i) is the Gauss-Legendre rule with `nodes` nodes on each panel between `edges` in u, t = scale·(e^u - 1).
+    The factorization is pivoted Gram-Schmidt: the column with the largest rest comes next, until ‖E‖_F ≤ goal·‖K‖_F.
+    k and the arithmetic have twice the bits of `goal` and 80 more: rests of size goal·‖K‖_F, whose squares are found by
+    subtraction, keep 80 bits. Midpoints only: the result is not an enclosure, but has rounding errors far below
+    float64's. Raises: ValueError where k is not real and finite at a node.
+    """
+    with precision(80 + 2 * math.ceil(-math.log2(goal))):
+        rows = _kernel_matrix(compile_ball(expr, (symbol,)), *_log_panels(edges, scale, nodes))
+        size, matrix = len(rows), arb_mat(rows)
+        rests = [sum((x * x for x in row), _ZERO).mid() for row in rows]
+        total = sum(rests, _ZERO).mid()
+        if not total.is_finite():
+            raise ValueError(f"{expr} is not real and finite at every node")
+        norm = total.sqrt().mid()
+        basis = arb_mat(size, size)  # its first rows
+        found: list[list[arb]] = []
+        while len(found) < size and sum(rests, _ZERO) > total * arb(goal) ** 2:
+            pivot = max(range(size), key=rests.__getitem__)
+            along = arb_mat(1, size, [r[pivot] for r in found] + [_ZERO] * (size - len(found))) * basis
+            rest = [(x - y).mid() for x, y in zip(rows[pivot], along.entries(), strict=True)]
+            length = sum((x * x for x in rest), _ZERO).sqrt()
+            direction = [(x / length).mid() for x in rest]
+            for j, x in enumerate(direction):
+                basis[len(found), j] = x
+            found.append([x.mid() for x in (arb_mat(1, size, direction) * matrix).entries()])
+            rests = [(x - r * r).mid().max(_ZERO) for x, r in zip(rests, found[-1], strict=True)]
+        left = float((sum(rests, _ZERO) / total).sqrt().mid()) if total > 0 else 0.0
+        return [[float((x / norm).mid()) for x in row] for row in found], left, float(norm)
+
+
+def _kernel_matrix(kernel: Callable[[arb], arb], times: Sequence[arb], roots: Sequence[arb]) -> list[list[arb]]:
+    """The symmetric matrix √w_i k(t_i + t_j) √w_j, midpoints; `roots` are the √w_i."""
+    size = len(times)
+    half = [[(kernel(times[i] + times[j]) * roots[i] * roots[j]).mid() for j in range(i + 1)] for i in range(size)]
+    return [[half[max(i, j)][min(i, j)] for j in range(size)] for i in range(size)]
+
+
+def _log_panels(edges: Sequence[float], scale: float, nodes: int) -> tuple[list[arb], list[arb]]:
+    """Times t_i and √w_i of the Gauss-Legendre rule on panels in u, where t = scale·(e^u - 1) and dt = scale·e^u du."""
+    rule = [arb.legendre_p_root(nodes, k, weight=True) for k in range(nodes)]
+    times: list[arb] = []
+    roots: list[arb] = []
+    for first, last in pairwise(edges):
+        middle, half = (arb(last) + arb(first)) / 2, (arb(last) - arb(first)) / 2
+        for x, weight in rule:
+            u = (middle + half * x).mid()
+            times.append((arb(scale) * u.expm1()).mid())
+            roots.append((arb(scale) * u.exp() * half * weight).sqrt().mid())
+    return times, roots

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics import cauchy, galerkin
+from numerics import cauchy, extended, galerkin
 from numerics.spectral import signed_measure, slope_measure
 from numerics.targets import SpectralMeasure, Target
 
@@ -37,14 +37,16 @@ Array = NDArray[np.float64]
 
 MAX_DIM = 1000
 _SLOPE_ERROR = 1e-8  # of a difference quotient, relative to the largest singular value
+_RESOLVED = 1e-6
+"""A value is resolved where its bounds are no further apart than this fraction of it (or it is known to be 0)."""
 
 
 @dataclass(frozen=True)
 class HankelSpectrum:
     """The largest singular values σ_1 ≥ σ_2 ≥ … of Γ_ρ, or of Γ_ρ' where `derivative`; all arrays have shape (count,).
 
-    values: best estimates; lower: true lower bounds (up to estimated quadrature error for method "galerkin");
-    upper_estimate: bounds for method "cauchy", estimates otherwise.
+    values: best estimates; lower: true lower bounds (up to estimated quadrature error for the methods "galerkin" and
+    "… and extended precision"); upper_estimate: bounds for method "cauchy", estimates otherwise.
     """
 
     values: Array
@@ -53,14 +55,25 @@ class HankelSpectrum:
     derivative: bool
     method: str
 
+    @property
+    def resolved(self) -> NDArray[np.bool_]:
+        """Where the bounds are at most 1e-6 of the value apart; elsewhere rounding errors may be all there is."""
+        close = self.upper_estimate - self.lower <= _RESOLVED * self.values
+        return np.asarray(close & ((self.values == 0) | (self.values >= np.finfo(np.float64).tiny)))
+
 
 @dataclass(frozen=True)
 class LimitRow:
-    """For state dimension m: σ_{m+1}(Γ_ρ), and a lower bound of E_m(0), rounded down."""
+    """For state dimension m: σ_{m+1}(Γ_ρ), and a lower bound of E_m(0), rounded down.
+
+    Where `resolved` is False, `hankel_singular_value` is not the value to 1e-6 but an upper estimate of it. The lower
+    bound holds all the same (and gets 0 from singular values that could be 0).
+    """
 
     m: int
     hankel_singular_value: float
     error_lower: float
+    resolved: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,12 @@ class LimitTable:
     rows: tuple[LimitRow, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """{"rows": [{"m", "hankel_singular_value", "error_lower"}]}."""
-        return {"rows": [vars(row).copy() for row in self.rows]}
+        """{"rows": [{"m", "hankel_singular_value", "error_lower"}]}, with "resolved": false where it is not True."""
+        return {
+            "rows": [
+                {key: value for key, value in vars(row).items() if key != "resolved" or not value} for row in self.rows
+            ]
+        }
 
 
 def hankel_singular_values(target: Target, count: int, derivative: bool = False) -> HankelSpectrum:
@@ -82,7 +99,9 @@ def hankel_singular_values(target: Target, count: int, derivative: bool = False)
 
     Completely monotone kernels (and their negatives): to high relative accuracy, however small, see numerics.cauchy.
     Differences of such: the same matrix with signs, to 1e-14 of σ_1. All others: compression in time, to 1e-6 relative
-    where the value exceeds about 1e-8 of σ_1; smaller ones have large slack, or the lower bound 0 (numerics.galerkin).
+    where the value exceeds about 1e-8 of σ_1 (numerics.galerkin). Where that is not enough and the target has an
+    analytic formula, in extended precision (numerics.extended), down to 1e-100 of σ_1; without a formula small values
+    have large slack, or the lower bound 0, and are not `resolved`.
     Source: derived here. Raises: ValueError where count is not a positive integer up to MAX_DIM + 1, or ρ is not in L¹.
     """
     _require_positive("count", count, MAX_DIM + 1)
@@ -96,7 +115,8 @@ def hankel_singular_values(target: Target, count: int, derivative: bool = False)
         bounds, method = cauchy.singular_values(slope_measure(measure) if derivative else measure, count), "cauchy"
     else:
         bounds, method = _in_time(target, count, derivative), "galerkin"
-    return HankelSpectrum(*bounds, derivative=derivative, method=method)
+    spectrum = HankelSpectrum(*bounds, derivative=derivative, method=method)
+    return spectrum if method == "cauchy" or np.all(spectrum.resolved) else _extended(target, spectrum)
 
 
 def limit_table(target: Target, dims: Sequence[int]) -> LimitTable:
@@ -104,6 +124,8 @@ def limit_table(target: Target, dims: Sequence[int]) -> LimitTable:
 
         E_m(0) ≥ σ_{m+1}(Γ_ρ) + σ_{m+1}(Γ_ρ') + Σ_j |J_j|   (see the module's text).
 
+    Time: seconds for m up to 64. Exponents p near 1 need a grid of length 20/(p-1) in the logarithm of the rates: p =
+    1.001 takes about 20 seconds; for p = 1.0001 it is cut, and the rows are not `resolved`.
     Source: derived here. Raises: ValueError where `dims` is empty or a dimension is not an integer from 1 to MAX_DIM,
     or where ρ is not in L¹.
     """
@@ -114,10 +136,14 @@ def limit_table(target: Target, dims: Sequence[int]) -> LimitTable:
     count = max(dims) + 1
     size, change = (hankel_singular_values(target, count, derivative) for derivative in (False, True))
     jumps = math.fsum(abs(jump) for _, jump in target.jumps)
+    shown, resolved = np.where(size.resolved, size.values, size.upper_estimate), size.resolved
     rows = [
-        LimitRow(int(m), float(size.values[m]), _down(_down(float(size.lower[m]) + float(change.lower[m])) + jumps))
+        LimitRow(
+            int(m), float(shown[m]), _down(_down(float(size.lower[m]) + float(change.lower[m])) + jumps),
+            bool(resolved[m]),
+        )
         for m in dims
-    ]
+    ]  # fmt: skip
     return LimitTable(target.spec, tuple(rows))
 
 
@@ -169,6 +195,23 @@ def _from_measures(
     if empty in (plus, minus):
         return cauchy.singular_values(minus if plus == empty else plus, count), "cauchy"
     return cauchy.signed_singular_values(plus, minus, count), "signed cauchy"
+
+
+def _extended(target: Target, spectrum: HankelSpectrum) -> HankelSpectrum:
+    """The spectrum with all values up to the last that is not resolved replaced by those in extended precision."""
+    count = int(np.flatnonzero(~spectrum.resolved)[-1]) + 1
+    value, lower = float(spectrum.values[count - 1]), float(spectrum.lower[count - 1])
+    guess = value / float(spectrum.values[0]) if lower > 0.5 * value else 1e-16
+    found = extended.singular_values(target, count, spectrum.derivative, guess)
+    if found is None:
+        return spectrum
+    values, low, upper = (np.concatenate([new, old[count:]]) for new, old in zip(
+        found, (spectrum.values, spectrum.lower, spectrum.upper_estimate), strict=True
+    ))  # fmt: skip
+    lower_bounds = np.minimum(np.maximum(low, spectrum.lower), values)
+    return HankelSpectrum(
+        values, lower_bounds, upper, spectrum.derivative, f"{spectrum.method} and extended precision"
+    )
 
 
 def _in_time(target: Target, count: int, derivative: bool) -> tuple[Array, Array, Array]:

@@ -171,7 +171,7 @@ def rounds_to_boundary(model: DiagonalModel, radius: Tensor) -> Tensor:
 def _unstable(model: DiagonalModel, w: Tensor, radius: Tensor) -> Tensor:
     """Whether f reaches the boundary within `radius` of w; never where its values only round to it."""
     if model.reparameterization.name in _ALWAYS_INSIDE:
-        return torch.zeros(torch.broadcast_shapes(w.shape, radius.shape), dtype=torch.bool, device=w.device)
+        return torch.zeros_like(w + radius, dtype=torch.bool)
     return _at_boundary(model, w, radius)
 
 

@@ -98,8 +98,14 @@ def limit_lines(answer: Mapping[str, Any], target: Any, width: int | None) -> It
     yield from wrapped("No stable linear model with m states comes closer to the target than E_m(0)", width)
     yield from wrapped(f"in the norm {NORM}", width)
     yield from (*wrapped(f"target {target.spec}", width), "")
-    rows = [(str(row["m"]), f"{row['hankel_singular_value']:.6g}", below(row["error_lower"])) for row in answer["rows"]]
+    unresolved = [not row.get("resolved", True) for row in answer["rows"]]
+    rows = [
+        (str(row["m"]), f"{'≤ ' if coarse else ''}{row['hankel_singular_value']:.6g}", below(row["error_lower"]))
+        for row, coarse in zip(answer["rows"], unresolved, strict=True)
+    ]
     yield from table(("m", "σ_{m+1}(Γ_ρ)", "E_m(0) ≥"), rows)
+    if any(unresolved):
+        yield from ("", *wrapped("≤: float64 does not resolve this singular value; an estimate from above.", width))
 
 
 def describe(model: Any) -> str:

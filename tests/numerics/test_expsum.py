@@ -90,9 +90,9 @@ def test_no_other_grid_is_better() -> None:
 @pytest.mark.parametrize("step", [1.0, 0.4])
 def test_the_aliasing_error_is_uniform_in_time(p: float, step: float) -> None:
     """All nodes that matter, in high precision: |ρ_h/ρ - 1| ≤ ε_h at every time, and comes close to it."""
-    with mpmath.workdps(40):
+    with mpmath.workdps(30):
         ratios = []
-        for t in [0, *(mpmath.mpf(2) ** (mpmath.mpf(k) / 4) for k in range(-8, 40))]:
+        for t in [0, *(mpmath.mpf(2) ** (mpmath.mpf(k) / 4) for k in range(-4, 24))]:
             nodes = (mpmath.exp(mpmath.mpf(step) * k) for k in range(int(-100 / (p * step)), int(6 / step)))
             total = mpmath.mpf(step) * mpmath.fsum(x ** mpmath.mpf(p) * mpmath.exp(-x * (1 + t)) for x in nodes)
             ratios.append(float(abs(total / mpmath.gamma(p) * (1 + mpmath.mpf(t)) ** mpmath.mpf(p) - 1)))

@@ -15,6 +15,7 @@ from numerics.hankel import MAX_DIM, approximation_limit, hankel_singular_values
 from numerics.kernel_norms import kernel_norm
 from numerics.spectral import slope_measure, spectral_measure
 from numerics.targets import Samples, callable_target, parse_target
+from tests.numerics.inertia import below
 
 EPS = np.finfo(float).eps
 
@@ -39,8 +40,8 @@ def in_log_time(p: str, dims: int, digits: int = 30) -> list[float]:
 
 def test_the_values_for_p_2_in_time_and_in_high_precision() -> None:
     spectrum = hankel_singular_values(parse_target("polynomial:p=2"), 65)
-    reference = in_log_time("2", 90)
-    for j in (1, 2, 3, 5, 9):
+    reference = in_log_time("2", 72, 20)
+    for j in (1, 2, 3, 5):
         assert spectrum.values[j - 1] == pytest.approx(reference[j - 1], rel=1e-6)
     np.testing.assert_allclose(
         spectrum.values[[0, 1, 2, 4, 8]], [0.40176, 0.069753, 0.018490, 0.0022500, 9.0714e-5], rtol=4e-5
@@ -49,40 +50,38 @@ def test_the_values_for_p_2_in_time_and_in_high_precision() -> None:
     assert np.all((spectrum.lower <= spectrum.values) & (spectrum.values <= spectrum.upper_estimate))
 
 
-def cauchy_eigenvalues(p: str, step: str, first: int, last: int, shift: str, digits: int) -> list[mpmath.mpf]:
-    """Eigenvalues of the scaled Cauchy matrix of another grid, by a general solver in high precision."""
-    with mpmath.workdps(digits):
-        q, h = mpmath.mpf(p), mpmath.mpf(step)
-        x = [mpmath.exp(h * k + mpmath.mpf(shift)) for k in range(first, last)]
-        w = [h * z**q * mpmath.exp(-z) / mpmath.gamma(q) for z in x]
-        n = len(x)
-        matrix = mpmath.matrix(n, n)
-        for i in range(n):
-            for j in range(n):
-                matrix[i, j] = mpmath.sqrt(w[i] * w[j]) / (x[i] + x[j])
-        return sorted(mpmath.eigsy(matrix, eigvals_only=True), reverse=True)
+def cauchy_matrix(p: str, step: str, first: int, last: int, shift: str) -> list[list[mpmath.mpf]]:
+    """The lower triangle of the scaled Cauchy matrix of another grid, in the present precision."""
+    q, h = mpmath.mpf(p), mpmath.mpf(step)
+    x = [mpmath.exp(h * k + mpmath.mpf(shift)) for k in range(first, last)]
+    v = [mpmath.sqrt(h * z**q * mpmath.exp(-z) / mpmath.gamma(q)) for z in x]
+    return [[v[i] * v[j] / (x[i] + x[j]) for j in range(i + 1)] for i in range(len(x))]
 
 
 @pytest.mark.slow
 def test_tiny_values_to_high_relative_accuracy() -> None:
-    """p = 5: σ_17 = 5.6e-12 and σ_33 = 9.6e-18, where float64 eigenvalues are noise; another grid, 45 digits."""
-    spectrum = hankel_singular_values(parse_target("polynomial:p=5"), 34)
-    reference = cauchy_eigenvalues("5", "0.2", -65, 26, "0.07", 45)
-    for j in (1, 9, 17, 33):
-        assert spectrum.values[j - 1] == pytest.approx(float(reference[j - 1]), rel=1e-7)
+    """p = 5: σ_17 = 5.6e-12, where float64 eigenvalues are noise; another grid, 40 digits.
+
+    That grid has the aliasing error 1e-20 and leaves out Σ v²/2 = e^{-4·12.5}/96 = 2e-24 of slow modes.
+    """
+    value = mpmath.mpf(float(hankel_singular_values(parse_target("polynomial:p=5"), 34).values[16]))
+    with mpmath.workdps(40):
+        matrix = cauchy_matrix("5", "0.16", -78, 27, "0.07")
+        assert len(matrix) - below(matrix, value * (1 - mpmath.mpf("1e-7"))) == 17
+        assert len(matrix) - below(matrix, value * (1 + mpmath.mpf("1e-7"))) == 16
 
 
-@pytest.mark.parametrize("p", [1.2, 1.5, 2.0, 5.0, 20.0])
+@pytest.mark.parametrize("p", [1.3, 2.0, 5.0, 20.0])
 @pytest.mark.parametrize("derivative", [False, True])
 def test_two_discretizations_agree(p: float, derivative: bool) -> None:
-    """The bounds of a coarser and of a finer rule overlap, for all 65 values."""
+    """The bounds of a coarser and of a finer rule overlap, for all 40 values."""
     target = parse_target(f"polynomial:p={p}")
-    spectrum = hankel_singular_values(target, 65, derivative)
+    spectrum = hankel_singular_values(target, 40, derivative)
     assert spectrum.method == "cauchy"
     assert np.all(spectrum.upper_estimate - spectrum.lower <= 1e-7 * spectrum.values)
     measure = slope_measure(spectral_measure(target)) if derivative else spectral_measure(target)
-    depth = 60 + math.pi * math.sqrt(130 * (measure.densities[0].p - 1))
-    values, (added, removed), rounding, _ = cauchy._attempt(measure, 65, depth)
+    depth = 60 + math.pi * math.sqrt(80 * (measure.densities[0].p - 1))
+    values, (added, removed), rounding, _ = cauchy._attempt(measure, 40, depth)
     assert np.all(values * (1 + rounding) + removed >= spectrum.lower)
     assert np.all(values * (1 - rounding) - added <= spectrum.upper_estimate)
 
@@ -109,7 +108,7 @@ def test_one_exponential(rate: float, scale: float) -> None:
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=20, deadline=None)
 @given(st.floats(-3, 3), st.floats(-9, 3), st.sampled_from([1.0, -0.7]))
 def test_two_exponentials(log_rate: float, log_gap: float, weight: float) -> None:
     """e^{-at} + w e^{-bt}: the eigenvalues of a 2×2 Gram matrix, for rates down to 1e-9 apart, in high precision."""
@@ -118,21 +117,20 @@ def test_two_exponentials(log_rate: float, log_gap: float, weight: float) -> Non
     target = parse_target(f"exponential:rate={a!r}+exponential:rate={b!r}:scale={weight!r}")
     spectrum = hankel_singular_values(target, 3)
     with mpmath.workdps(60):
-        x, y, w = mpmath.mpf(a), mpmath.mpf(b), mpmath.mpf(weight)
+        # Formulas take a parameter for the decimal that prints it; that is half a unit of roundoff away from the float.
+        x, y, w = (mpmath.mpf(repr(value) if weight < 0 else value) for value in (a, b, weight))
         trace = 1 / (2 * x) + w / (2 * y)
         determinant = w / (4 * x * y) - w / (x + y) ** 2
         root = mpmath.sqrt(trace**2 - 4 * determinant)
         exact = sorted((float(abs((trace + root) / 2)), float(abs((trace - root) / 2))), reverse=True)
     assert spectrum.values[2] == 0
-    assert np.all(spectrum.lower[:2] <= exact)
-    assert np.all(exact <= spectrum.upper_estimate[:2])
-    if weight > 0:
-        np.testing.assert_allclose(spectrum.values[:2], exact, rtol=1e-9)
-    else:
-        np.testing.assert_allclose(spectrum.values[:2], exact, atol=1e-13 * exact[0])
+    ambiguity = 0.0 if weight > 0 else 8 * EPS * b / (b - a)
+    assert np.all(spectrum.lower[:2] <= np.array(exact) * (1 + ambiguity))
+    assert np.all(np.array(exact) * (1 - ambiguity) <= spectrum.upper_estimate[:2])
+    np.testing.assert_allclose(spectrum.values[:2], exact, rtol=(1e-9 if weight > 0 else 1e-6) + ambiguity)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3, deadline=None)
 @given(st.floats(1.2, 8), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
 def test_scaling_time_and_size(p: float, s: float, scale: float) -> None:
     base = hankel_singular_values(parse_target(f"polynomial:p={p!r}"), 20)
@@ -147,7 +145,7 @@ def test_slow_decay_by_two_methods() -> None:
     """p = 1.1, where both the Cauchy factor and Lanczos with the Toeplitz matrix can be afforded."""
     measure = spectral_measure(parse_target("polynomial:p=1.1+exponential:rate=3"))
     by_factor, (added, removed), rounding, _ = cauchy._attempt(measure, 30, 24.0)
-    by_lanczos, lower, upper = cauchy._by_lanczos(measure, 30, cauchy.mass_over_rate(measure))
+    by_lanczos, lower, upper = cauchy._by_lanczos(measure, 30)
     np.testing.assert_allclose(by_factor, by_lanczos, rtol=1e-5)
     assert np.all(by_factor * (1 + rounding) + removed >= lower)
     assert np.all(by_factor * (1 - rounding) - added <= upper)
