@@ -2,10 +2,10 @@
 
     E_m(β) = sup { ‖ρ - ρ̂(θ̃)‖_W : |θ̃ - θ| ≤ β }        (Definition 2.5; the ball is one of numerics.perturbation_ball)
 
-`lower` is the norm at the worst weights found, less its estimated error, so that it is attained; `upper` is the error at
-β = 0 plus a bound of the change of the kernel over the whole ball. Both are inf exactly where the ball holds weights on the
-boundary of stability with a mode that is seen. In discrete time ‖k‖_W = Σ|k_j| + Σ|k_j - k_{j-1}|, and with a step size Δ the
-target is sampled as Δρ(kΔ).
+`lower` is the norm at the worst weights found, less its estimated error, so that it is attained; `upper` is the smaller
+of two bounds over the whole ball (numerics.perturbation_upper and numerics.perturbation_split). Both are inf exactly
+where the ball holds weights on the boundary of stability with a mode that is seen. In discrete time
+‖k‖_W = Σ|k_j| + Σ|k_j - k_{j-1}|, and with a step size Δ the target is sampled as Δρ(kΔ).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _stacked(members: Sequence[PerturbedError]) -> PerturbedError:
 
 
 def _representable(model: DiagonalModel, ball: Ball, radii: Tensor) -> Tensor:
-    """Radii (n, *batch), halved where a λ̃ in the ball would round to the boundary of stability, as e^{-800} does to 0."""
+    """Radii (n, *batch), halved where a λ̃ in the ball would come too near the boundary for float64."""
     for _ in range(_HALVINGS if "w" in ball.groups else 0):
         too_far = rounds_to_boundary(model, radii) & (radii > 0)
         if not bool(too_far.any()):
@@ -223,7 +223,7 @@ def _rates(model: DiagonalModel, ball: Ball, radii: Tensor) -> tuple[float, floa
 
 
 def _sorted_rows(radii: Tensor, lower: Tensor, worst: Move, upper: Tensor) -> tuple[Tensor, Move, Tensor]:
-    """E_m grows with β: the worst weights of a smaller ball lie in the larger one, whose bound holds for the smaller."""
+    """E_m grows with β: the worst of a smaller ball lies in the larger one, whose bound holds for the smaller."""
     order = torch.argsort(radii)
     back = torch.argsort(order)
     best, index = torch.cummax(lower[order], dim=0)

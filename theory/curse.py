@@ -280,6 +280,29 @@ def saturates(sigma: sp.Expr) -> bool:
     return all(bool(limit.is_finite) for limit in limits)
 
 
+def large_input_distance(response: sp.Expr, size: sp.Expr, output_bound: sp.Expr) -> sp.Expr:
+    """A lower bound of ‖H_t - Ĥ_t‖_∞ for a linear H and any Ĥ whose outputs are bounded.
+
+    lim_{R→∞} (R|H_t(x)| - B)/(R‖x‖_∞ + 1) = |H_t(x)|/‖x‖_∞,   |Ĥ_t| ≤ B.
+
+    Derivation. |H_t(Rx) - Ĥ_t(Rx)| ≥ R|H_t(x)| - B for every R > 0, and ‖Rx‖_∞ = R‖x‖_∞. The supremum over x of the
+    limit is ‖H_t‖_∞. A bounded σ has |Ĥ_t| = |cᵀσ(h)| ≤ |c|_1 sup|σ| whatever the layers and weights, so that
+    E_m(β) ≥ E_m(0) ≥ ‖H‖_∞: **no target but 0 is approximated in the norm of Definition 2.4 by models with a bounded
+    activation**, and Theorem 3.3 says nothing about tanh or sigmoid. On inputs of bounded size it does.
+
+    `response` = |H_t(x)|, `size` = ‖x‖_∞, `output_bound` = B. Source: derived here.
+    Raises ValueError unless response ≥ 0, size > 0 and output_bound ≥ 0.
+    """
+    response, size, output_bound = (sp.sympify(value) for value in (response, size, output_bound))
+    for name, value in (("response", response), ("output_bound", output_bound)):
+        if not value.is_nonnegative:
+            raise ValueError(f"{name}: must be at least 0 and finite, got {value}")
+    if not size.is_positive:
+        raise ValueError(f"size: must be positive, got {size}")
+    scale = sp.Symbol("R", positive=True)
+    return sp.limit((scale * response - output_bound) / (scale * size + 1), scale, sp.oo)
+
+
 def bounded_sigma_growth(sigma: sp.Expr, lam: sp.Expr, rate: sp.Expr, size: sp.Expr) -> sp.Expr:
     """lim_{t→∞} e^{rate·t} |d/dt σ(h_t)|/(x+1) for the Heaviside input x = size: a lower bound for e^{rate·t}M(H)(t).
 

@@ -13,6 +13,7 @@ MODULES = (
     "norms",
     "curse_of_memory",
     "curse_hypotheses",
+    "bounded_activation",
     "stable_integral",
     "stable_reparameterization",
     "stable_best",

@@ -139,3 +139,17 @@ def test_hypotheses() -> None:
     for name in good:
         with pytest.raises(ValueError, match=f"{name}: has the wrong sign"):
             curse.bounded_sigma_growth(sp.tanh(h), **{**good, name: -good[name]})
+
+
+def test_large_inputs_outrun_a_bounded_output() -> None:
+    assert curse.large_input_distance(3, 2, 7) == sp.Rational(3, 2)
+    size = 1e9
+    assert (3 * size - 7) / (2 * size + 1) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [((-1, 1, 0), "response"), ((1, 0, 0), "size"), ((1, 1, sp.oo), "output")]
+)
+def test_what_large_inputs_need(arguments: tuple[object, ...], name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        curse.large_input_distance(*arguments)  # type: ignore[arg-type]
