@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from numerics.arguments import shown
+
 Pointwise = Callable[[Tensor], Tensor]
 
 
@@ -79,8 +81,8 @@ ACTIVATIONS: Mapping[str, Activation] = {
 
 def activation(name: str) -> Activation:
     """The activation of this name. Raises ValueError, with the known names, for another."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         near = difflib.get_close_matches(str(name), ACTIVATIONS, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"activation: {str(name)[:60]!r} is unknown; {hint}known: {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"activation: {shown(name)!r} is unknown; {hint}known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.arguments import real_array
+
 Array = NDArray[np.float64]
 Kind = Literal["exponential", "polynomial"]
 Interval = tuple[float, float]
@@ -147,24 +149,31 @@ def estimate_decay(times: ArrayLike, values: ArrayLike, *, errors: ArrayLike | N
 
 
 def _checked(times: ArrayLike, values: ArrayLike, errors: ArrayLike | None) -> tuple[Array, Array, Array]:
-    t, v = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    t, v = real_array("times", times), real_array("values", values)
     if t.ndim != 1 or t.shape != v.shape:
         raise ValueError(f"times and values: must be of one length, got shapes {t.shape} and {v.shape}")
-    if not np.all(np.isfinite(t) & (t >= 0)) or np.any(np.diff(t) <= 0):
-        raise ValueError(f"times: must be finite, at least 0 and increasing, got {t}")
     if not t.size:
         raise ValueError("times: at least one is needed, got none")
+    wrong = ~(np.isfinite(t) & (t >= 0) & (np.diff(t, prepend=-1.0) > 0))
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise ValueError(f"times: must be finite, at least 0 and increasing, got {t[place]} in place {place}")
+    if len(t) > 1 and t[-1] - t[0] < _SMALLEST:
+        raise ValueError(f"times: the window must be at least {_SMALLEST:g} long, got {t[-1] - t[0]}")
     if not np.all(np.isfinite(v)):
         raise ValueError(f"values: must be finite, got {v[~np.isfinite(v)][0]} at t = {t[~np.isfinite(v)][0]}")
-    err = np.zeros_like(v) if errors is None else np.asarray(errors, dtype=np.float64)
+    err = np.zeros_like(v) if errors is None else real_array("errors", errors)
     if err.shape not in ((), v.shape) or not np.all(np.isfinite(err)) or np.any(err < 0):
-        raise ValueError(f"errors: a number or {v.shape} numbers, finite and not negative, are needed")
+        bad = err[~(np.isfinite(err) & (err >= 0))]
+        got = f"{bad[0]}" if bad.size else f"shape {err.shape}"
+        raise ValueError(f"errors: a number or {len(v)} numbers, finite and not negative, are needed, got {got}")
     return t, np.abs(v), np.broadcast_to(err, v.shape)
 
 
 def _tail(t: Array, v: Array, err: Array) -> _Curve | str:
     """The part of the curve to be judged, or why there is none."""
-    floor = np.maximum(4 * err, _SMALLEST)
+    with np.errstate(over="ignore"):
+        floor = np.maximum(4 * err, _SMALLEST)
     if not np.any(v > floor):
         return "no value is above its error and above underflow"
     first = int(np.argmax(v))
@@ -203,6 +212,8 @@ def _judge(window: _Curve, start: float) -> DecayEstimate:
     halves = (window.part(~middle), window.part(middle))
     if min(len(half.t) for half in halves) < FEWEST_POINTS // 2:
         return _inconclusive(window, f"too few values ({len(window.t)}) for two halves of the window")
+    if min(half.e_folds for half in halves) <= 0:
+        return _inconclusive(window, "the values fall in steps: on half of the window they stand still")
     whole, early, late = (_curvature(part) for part in (window, *halves))
     growth = whole.value * drop
     error = math.hypot(early.error, late.error)

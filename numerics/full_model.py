@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from numerics.model_checks import (
+    CHUNK,
+    TIMES,
     broadcast,
     check_alike,
     check_choice,
@@ -18,9 +20,6 @@ from numerics.model_checks import (
     check_tensor,
     checked_times,
 )
-
-_CHUNK = 2**22
-"""Numbers in an intermediate tensor of `impulse_response`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +37,7 @@ class FullModel:
     time: str = "continuous"
 
     def __post_init__(self) -> None:
-        check_choice("time", self.time, ("continuous", "discrete"))
+        check_choice("time", self.time, TIMES)
         given = {"A": self.A, "B": self.B, "C": self.C}
         for name, value in given.items():
             check_tensor(name, value, 2)
@@ -108,7 +107,7 @@ class FullModel:
         check_memory("times", size * self.C.element_size() * 2, self.device)
         parts = [
             self.C.unsqueeze(-3) @ self._powers(part) @ self.B.unsqueeze(-3)
-            for part in torch.split(t, max(1, _CHUNK // self.A.numel()))
+            for part in torch.split(t, max(1, CHUNK // self.A.numel()))
         ]
         return torch.cat(parts, dim=-3)
 
@@ -116,7 +115,8 @@ class FullModel:
         """e^{At} or A^k: (*batch, T, n, n)."""
         if not self.is_discrete:
             return torch.linalg.matrix_exp(self.A.unsqueeze(-3) * t[:, None, None])
-        return torch.stack([torch.linalg.matrix_power(self.A, int(step)) for step in t.tolist()], dim=-3)
+        steps = t.clamp(max=2.0**62).tolist()  # torch takes no more, and by then A^k is tiny
+        return torch.stack([torch.linalg.matrix_power(self.A, int(step)) for step in steps], dim=-3)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> FullModel:
         """The model on another device, or with another dtype (float64 or float32)."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from numerics.activations import activation
+from numerics.arguments import check_counts
 from numerics.heaviside_rates import System
 from numerics.linear_memory import Kernel, full_kernel, layered_kernel
 from numerics.memory_bounds import memory_upper
@@ -76,8 +77,9 @@ def memory_function(
     Raises ValueError for bad times, starts < 1, steps < 1, and where the work would not fit into memory.
     Source: Definition 2.1; the linear case is Hölder's inequality, |ρx| ≤ |ρ|_1|x|_∞ with equality at x = R·sign ρ.
     """
-    if starts < 1 or steps < 1:
-        raise ValueError(f"starts, steps: must be at least 1, got {starts}, {steps}")
+    check_counts(starts=(starts, 1), steps=(steps, 1), seed=(seed, 0))
+    if not isinstance(model, DiagonalModel | FullModel):
+        raise ValueError(f"model: a DiagonalModel or FullModel is needed, got {type(model).__name__}")
     model = model.to(dtype=torch.float64)
     t = checked_times(times, model.is_discrete, torch.float64, model.device)
     order, back = torch.unique(t, return_inverse=True)
@@ -89,8 +91,8 @@ def memory_function(
                 found = _nonlinear(model, order, starts, steps, seed)
     return MemoryBracket(
         t,
-        found.lower[..., back],
-        found.upper[..., back],
+        found.lower.nan_to_num(0.0)[..., back],  # NaN where numbers overflow, of which [0, inf] is true
+        found.upper.nan_to_num(math.inf, math.inf)[..., back],
         found.inputs[..., back, :],
         found.at_infinity[..., back],
         found.method,

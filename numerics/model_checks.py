@@ -6,16 +6,22 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from numerics.arguments import real_array, shown
+
 COMPLEX = {torch.float64: torch.complex128, torch.float32: torch.complex64}
 """The real dtypes a model may have, and their complex partners."""
+TIMES = ("continuous", "discrete")
+CHUNK = 2**22
+"""Numbers in an intermediate tensor of an impulse response."""
 
 
 def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name}: {str(value)[:60]!r} is not one of {', '.join(allowed)}")
+        raise ValueError(f"{name}: {shown(value)!r} is not one of {', '.join(allowed)}")
 
 
 def check_dtype(name: str, dtype: torch.dtype) -> None:
@@ -27,12 +33,15 @@ def check_tensor(name: str, value: object, axes: int) -> None:
     if not isinstance(value, Tensor):
         raise ValueError(f"{name}: a tensor is needed, got {type(value).__name__}")
     check_dtype(name, value.real.dtype if value.is_complex() else value.dtype)
+    if value.layout is not torch.strided or value.device.type == "meta":
+        raise ValueError(f"{name}: a dense tensor with values is needed, got {value.layout} on {value.device}")
     if value.ndim < axes:
         raise ValueError(f"{name}: has shape {tuple(value.shape)}, at least {axes} axes are needed")
     if not value.numel():
         raise ValueError(f"{name}: has shape {tuple(value.shape)}; it must not be empty")
     if not bool(torch.isfinite(value).all()):
-        raise ValueError(f"{name}: contains a number that is not finite")
+        bad = value[~torch.isfinite(value)][0].item()
+        raise ValueError(f"{name}: contains a number that is not finite, {bad!r}")
 
 
 def check_alike(tensors: Mapping[str, Tensor]) -> None:
@@ -64,13 +73,18 @@ def broadcast(tensors: Mapping[str, Tensor], axes: Sequence[int]) -> tuple[int, 
 
 
 def checked_times(times: Tensor | Sequence[float], discrete: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
-    t = torch.as_tensor(times, dtype=dtype, device=device)
-    if t.ndim != 1 or not t.numel():
-        raise ValueError(f"times: shape (T,) with T >= 1 is needed, got {tuple(t.shape)}")
-    if not bool(((t >= 0) & torch.isfinite(t)).all()):
-        raise ValueError("times: must be finite and at least 0")
-    if discrete and not bool((t == t.round()).all()):
-        raise ValueError("times: step indices are needed for a discrete-time model")
+    """The times as a tensor of shape (T,), each finite and at least 0, in discrete time a whole number."""
+    given = times if isinstance(times, Tensor) else torch.from_numpy(np.array(real_array("times", times)))
+    if given.ndim != 1 or not given.numel() or given.is_complex():
+        raise ValueError(f"times: shape (T,) of T >= 1 real numbers is needed, got {given.dtype} {tuple(given.shape)}")
+    check_memory("times", 16 * given.numel(), device)
+    t = given.to(device=device, dtype=dtype)
+    for good, allowed in (
+        ((t >= 0) & torch.isfinite(t), "must be finite and at least 0"),
+        (t == t.round() if discrete else t == t, "step indices are needed for a discrete-time model"),
+    ):
+        if not bool(good.all()):
+            raise ValueError(f"times: {allowed}, got {float(t[~good][0])!r}")
     return t
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from numerics.model_checks import check_memory
+from numerics.model_checks import check_choice, check_memory
 from numerics.model_json import (
     LARGEST_JSON,
     LAYER,
@@ -115,7 +115,7 @@ def _read_json(file: Path, size: int) -> Model:
         raise ValueError(f"{size / 2**20:.0f} MiB of JSON; at most {limit} are read, write a .safetensors file instead")
     check_memory("model", _MEMORY_PER_BYTE_OF_JSON * size, _CPU)
     try:
-        return model_of_json(file.read_bytes().decode("utf-8"))
+        return model_of_json(file.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"is not UTF-8 text (byte {error.start})") from None
 
@@ -145,10 +145,10 @@ def _full_of_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
 
 
 def _diagonal_of_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> DiagonalModel:
+    check_choice("metadata: complex", metadata.get("complex", "false"), ("true", "false"))
     is_complex = "layers.0.omega" in tensors or metadata.get("complex") == "true"
-    count = 1 + max(
-        (int(n.split(".")[1]) for n in tensors if n.startswith("layers.") and n.split(".")[1].isdecimal()), default=0
-    )
+    numbers = (name.split(".")[1] for name in tensors if name.startswith("layers."))
+    count = 1 + max((int(number) for number in numbers if number.isdecimal() and len(number) < 20), default=0)
     if count > len(tensors):
         raise ValueError("tensors: layers are numbered from 0 on without a gap")
     known = ("c", *(f"layers.{i}.{key}" for i in range(count) for key in LAYER))

@@ -107,7 +107,8 @@ def _diagonal_of_json(value: Mapping[str, Any]) -> DiagonalModel:
     check_keys(value, _DIAGONAL)
     layers = needed(value, "layers")
     if not isinstance(layers, list) or not layers:
-        raise ValueError(f"layers: a list with at least one layer is needed, got {_kind(layers) if layers else '[]'}")
+        got = _kind(layers) if layers else json.dumps(layers)
+        raise ValueError(f"layers: a list with at least one layer is needed, got {got}")
     read = [_layer_of_json(layer, f"layer {index + 1}: ") for index, layer in enumerate(layers)]
     is_complex = any("omega" in layer or layer.get("lam", layer["U"].real).is_complex() for layer in read)
     c = needed(value, "c")

@@ -25,8 +25,8 @@ A discretized model has the gain of the continuous one.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -35,9 +35,12 @@ import torch
 from torch import Tensor
 
 from numerics.activations import ACTIVATIONS, Activation, activation
+from numerics.arguments import shown
 from numerics.full_model import FullModel as FullModel
 from numerics.model_checks import (
+    CHUNK,
     COMPLEX,
+    TIMES,
     broadcast,
     check_alike,
     check_choice,
@@ -49,11 +52,8 @@ from numerics.model_checks import (
 )
 from numerics.reparameterization import Reparameterization
 
-TIMES = ("continuous", "discrete")
 MODES = ("plain", "unit-norm")
 DISCRETIZATIONS = ("zoh", "bilinear")
-_CHUNK = 2**22
-"""Numbers in an intermediate tensor of `impulse_response`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class DiagonalModel:
         f_time = "continuous" if self.step_size is not None else self.time
         f = self.reparameterization
         if not isinstance(f, Reparameterization):
-            f = Reparameterization(str(f), f_time)
+            f = Reparameterization(f, f_time)
         if f.time != f_time:
             raise ValueError(f"reparameterization: it is for {f.time} time, {f_time} is needed")
         sigma = self.activation if isinstance(self.activation, Activation) else activation(self.activation)
@@ -261,32 +261,30 @@ class DiagonalModel:
         width = self.c.numel() // self.c.shape[-1] * self.hidden_dims[0]
         parts = [
             torch.matmul(self.c.unsqueeze(-3) * self.powers(part).unsqueeze(-2), drive.unsqueeze(-3))
-            for part in torch.split(t, max(1, _CHUNK // width))
+            for part in torch.split(t, max(1, CHUNK // width))
         ]
         kernel = torch.cat(parts, dim=-3)
         return 2 * kernel.real if self.is_complex else kernel
 
     def powers(self, t: Tensor) -> Tensor:
         """e^{λt} or λ̄^k: (*batch, T, m)."""
-        lam = self.lam().unsqueeze(-2)
-        t = t[:, None]
-        if not self.is_discrete:
-            return torch.exp(lam * t)
-        if self.discretization == "zoh":
-            return torch.exp(lam * (self.step_size or 0.0) * t)
-        if not self.is_complex:
+        lam, t = self.lam().unsqueeze(-2), t[:, None]
+        if not self.is_discrete or self.discretization == "zoh":
+            rate = lam * (self.step_size or 1.0)
+            if not self.is_complex:
+                return torch.exp(rate * t)
+            size, angle = torch.exp(rate.real * t), rate.imag
+        elif not self.is_complex:
             return self.transition().unsqueeze(-2) ** t
-        if self.step_size is None:  # λ^k = f(w)^k e^{iωk}
-            size, angle = self.reparameterization(self.layers[0].w).unsqueeze(-2), self._omega(0).unsqueeze(-2)
+        elif self.step_size is None:  # λ^k = f(w)^k e^{iωk}
+            weights = self.layers[0]
+            assert weights.omega is not None
+            size, angle = self.reparameterization(weights.w).unsqueeze(-2) ** t, weights.omega.unsqueeze(-2)
         else:
             bar = self.transition().unsqueeze(-2)
-            size, angle = bar.abs(), bar.angle()
-        return torch.complex(size**t * torch.cos(angle * t), size**t * torch.sin(angle * t))
-
-    def _omega(self, layer: int) -> Tensor:
-        omega = self.layers[layer].omega
-        assert omega is not None
-        return omega
+            size, angle = bar.abs() ** t, bar.angle()
+        phase = torch.where(size == 0, torch.zeros_like(size), angle * t)  # which may be infinite there
+        return torch.complex(size * torch.cos(phase), size * torch.sin(phase))
 
     # Weights
 
@@ -315,6 +313,7 @@ class DiagonalModel:
             if len(tensors) != len(self.layers):
                 raise ValueError(f"{name}: {len(tensors)} tensors for {len(self.layers)} layers")
             for change, tensor in zip(changes, tensors, strict=True):
+                check_tensor(name, tensor, 1)
                 change[name] = tensor
         layers = tuple(replace(layer, **change) for layer, change in zip(self.layers, changes, strict=True))
         if c is None:  # with an axis for each new batch axis, lest its outputs be taken for a batch
@@ -359,8 +358,8 @@ def _check_choices(model: DiagonalModel) -> None:
         return
     if model.time != "discrete":
         raise ValueError(f"step_size: {step!r} is for time 'discrete', the time is {model.time!r}")
-    if isinstance(step, bool) or not isinstance(step, float | int) or not 0 < step < math.inf:
-        raise ValueError(f"step_size: a positive finite number is needed, got {str(step)[:60]}")
+    if isinstance(step, bool) or not isinstance(step, float | int) or not 0 < step <= sys.float_info.max:
+        raise ValueError(f"step_size: a positive finite number is needed, got {shown(step)}")
     if model.discretization is None:
         raise ValueError(f"discretization: a step_size needs one of {', '.join(DISCRETIZATIONS)}")
     check_choice("discretization", model.discretization, DISCRETIZATIONS)
@@ -373,6 +372,8 @@ def _checked_weights(layers: Sequence[Layer], c: Tensor) -> tuple[tuple[Layer, .
     tensors: dict[str, Tensor] = {}
     axes: list[int] = []
     for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise ValueError(f"layer {index + 1}: a Layer is needed, got {type(layer).__name__}")
         width = None if index == 0 else tensors[f"layer {index}: w"].shape[-1]
         for name, value, own in (("w", layer.w, 1), ("U", layer.U, 2), ("omega", layer.omega, 1)):
             if value is not None:
@@ -430,9 +431,12 @@ def _check_stable(model: DiagonalModel, index: int) -> None:
         raise ValueError(f"{prefix}lam: {what} = {worst!r}; {limit} is needed for a stable mode")
     if model.step_size is not None:
         bar = model.transition(index).abs()
-        if bool((bar >= 1).any()):
-            raise ValueError(f"{prefix}step_size: {model.step_size!r} makes |λ̄| = 1 after rounding; |λ̄| < 1 is needed")
+        if not bool((bar < 1).all()):  # or NaN, where λΔ overflows
+            worst = float(bar[~(bar < 1)].flatten()[0])
+            raise ValueError(
+                f"{prefix}step_size: {model.step_size!r} makes |λ̄| = {worst:g} after rounding; |λ̄| < 1 is needed"
+            )
 
 
 def _one_per_layer(value: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return (value,) if isinstance(value, Tensor) else tuple(value)
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, Tensor) else (value,)

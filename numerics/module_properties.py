@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from numerics.sequence_map import Output, SequenceMap
+from numerics.arguments import check_counts
+from numerics.sequence_map import Output, SequenceMap, seeded
 from numerics.torch_modules import ascend, chunks, random_directions
 
 Answer = Literal["holds", "violated", "undecided"]
@@ -98,12 +99,9 @@ def check_properties(
     again or mixes the sequences of a batch; and as `SequenceMap`.
     """
     warmup = steps if warmup is None else warmup
-    least = {"steps": (steps, 4), "starts": (starts, 1), "iterations": (iterations, 0), "warmup": (warmup, 0)}
-    for name, (value, smallest) in least.items():
-        if value < smallest:
-            raise ValueError(f"{name}: at least {smallest} is needed, got {value}")
+    check_counts(steps=(steps, 4), starts=(starts, 1), iterations=(iterations, 0), warmup=(warmup, 0))
+    generator = seeded(seed)
     sequence_map = SequenceMap(module, input_dim, output=output, device=device, dtype=dtype)
-    generator = torch.Generator().manual_seed(seed)
     with sequence_map.isolated():
         chunk = sequence_map.chunk_size(warmup + steps, max_memory)
         sequence_map.check(warmup + steps, generator, causal=False)

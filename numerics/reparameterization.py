@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +14,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
+from numerics.arguments import shown
 from numerics.compiler import Arithmetic, compile_expression
 from theory.formula import NAMED, Formula, format_formula, resolve
 from theory.notation import w as WEIGHT
@@ -38,6 +40,11 @@ class Reparameterization:
     values: Mapping[str, object] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
+        for name, value in (("text", self.text), ("time", self.time)):
+            if not isinstance(value, str):
+                raise ValueError(f"reparameterization: its {name} must be a text, got {shown(value)!r}")
+        if not isinstance(self.values or {}, Mapping) or not all(isinstance(key, str) for key in self.values or {}):
+            raise ValueError(f"values: names with their values are needed, got {shown(self.values)}")
         _compiled(*self._key)
 
     @property
@@ -79,6 +86,7 @@ class Reparameterization:
                 f"reparameterization: no inverse is known for {self.text[:60]!r}; give w instead of lam, or use "
                 f"one of {known}"
             )
+        _check_real("lam", lam)
         return compiled.closed.inverse(lam, self.text)
 
     def bounds(self, w: Tensor, radius: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +98,8 @@ class Reparameterization:
         (not at all where f(w̃) is w̃ or -max(w̃, 0)). Formulas are enclosed at their ends where they are seen to be
         monotone, else by a search to 1e-9 of max(1, |f|), some milliseconds for each distinct element. `radius` ≥ 0
         is a number or broadcasts with `w`.
-        Raises ValueError for a negative or infinite radius and for a formula that is not real on the ball.
+        Raises ValueError for a weight that is not finite, a negative or infinite radius, shapes that do not fit, and
+        for a formula that is not real on the ball.
         """
         lo, hi = _ball(w, radius)
         compiled = _compiled(*self._key)
@@ -301,14 +310,35 @@ def _closed_form(name: str, time: str, expr: sp.Expr) -> _ClosedForm | None:
 
 def _ball(w: Tensor, radius: float | Tensor) -> tuple[Tensor, Tensor]:
     """The ends w ∓ radius, rounded outward."""
-    if isinstance(radius, Tensor) and radius.dtype != w.dtype:
-        raise ValueError(f"radius: its dtype {radius.dtype} is not that of w, {w.dtype}")
-    size = torch.as_tensor(radius, dtype=w.dtype, device=w.device)
-    if isinstance(radius, float | int) and float(size) < radius:  # rounded down to a shorter dtype
-        size = torch.nextafter(size, torch.full_like(size, math.inf))
+    _check_real("w", w)
+    if not bool(torch.isfinite(w).all()):
+        raise ValueError(f"w: must be finite, got {float(w[~torch.isfinite(w)][0])!r}")
+    if isinstance(radius, Tensor):
+        if radius.dtype != w.dtype:
+            raise ValueError(f"radius: its dtype {radius.dtype} is not that of w, {w.dtype}")
+        size = radius.to(w.device)
+    elif not isinstance(radius, float | int) or not 0 <= radius <= sys.float_info.max:
+        raise ValueError(f"radius: must be finite and at least 0, got {shown(radius)}")
+    else:
+        size = torch.tensor(float(radius), dtype=w.dtype, device=w.device)
+        if float(size) < radius:  # rounded down to a shorter dtype
+            size = torch.nextafter(size, torch.full_like(size, math.inf))
     if not bool((size >= 0).all() and torch.isfinite(size).all()):
-        raise ValueError(f"radius: must be finite and at least 0, got {radius!r}")
+        bad = size[~((size >= 0) & torch.isfinite(size))]
+        raise ValueError(f"radius: must be finite and at least 0, got {float(bad.flatten()[0])!r}")
+    try:
+        torch.broadcast_shapes(w.shape, size.shape)  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        raise ValueError(
+            f"radius: its shape {tuple(size.shape)} does not broadcast with that of w, {tuple(w.shape)}"
+        ) from None
     return -_sum_up(-w, size), _sum_up(w, size)
+
+
+def _check_real(name: str, x: object) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"{name}: a tensor of real floating point numbers is needed, got {kind}")
 
 
 def _sum_up(x: Tensor, y: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from numerics.arguments import check_count, shown
 from numerics.threads import one_thread
 
 Output = Callable[[Any], Tensor]
@@ -41,14 +42,17 @@ class SequenceMap:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        if input_dim < 1:
-            raise ValueError(f"input_dim: at least 1 is needed, got {input_dim}")
-        if dtype is not None and not dtype.is_floating_point:
+        check_count("input_dim", input_dim, 1)
+        if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(f"module: a torch.nn.Module in Python is needed, got {type(module).__name__}")
+        if any(nn.parameter.is_lazy(t) for t in (*module.parameters(), *module.buffers())):
+            raise ValueError("module: has lazy parameters without a shape; run it on one input first")
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"dtype: a real floating point type is needed, got {dtype}")
         self.input_dim, self._output = input_dim, output or _first
         tensors = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point() or t.is_complex()]
         self.dtype = dtype or _only({t.dtype.to_real() for t in tensors}, "dtype", torch.float64)
-        self.device = torch.device(device or _only({t.device for t in tensors}, "device", torch.device("cpu")))
+        self.device = _usable(device or _only({t.device for t in tensors}, "device", torch.device("cpu")))
         try:
             template = copy.deepcopy(module, {id(t): t.detach().clone() for t in _computed_tensors(module)})
         except Exception as error:
@@ -63,13 +67,13 @@ class SequenceMap:
         shared: dict[int, Any] = {id(p): p for p in self._template.parameters()}
         shape = tuple(inputs.shape)
         try:
-            result = self._output(copy.deepcopy(self._template, shared)(inputs))
+            result = self._output(copy.deepcopy(self._template, shared)(inputs.clone()))  # it may work in place
         except Exception as error:
             raise ValueError(f"module: fails on inputs of shape {shape}: {_line(error)}") from error
         if not isinstance(result, Tensor) or not result.is_floating_point():
             kind = result.dtype if isinstance(result, Tensor) else type(result).__name__
             raise ValueError(f"module: must return real numbers of shape (N, T, k), got {kind}; give output=")
-        if result.ndim != 3 or result.shape[:2] != inputs.shape[:2]:
+        if result.ndim != 3 or result.shape[:2] != inputs.shape[:2] or not result.shape[2]:
             raise ValueError(f"module: must map {shape} to (N, T, k), got shape {tuple(result.shape)}; give output=")
         if finite and not bool(torch.isfinite(result).all()):
             size = float(inputs.detach().abs().max())
@@ -132,6 +136,9 @@ class SequenceMap:
                 kept[storage.data_ptr()] = storage.nbytes()
             return tensor
 
+        least = length * self.input_dim * torch.finfo(self.dtype).bits // 8
+        if least > max_memory:
+            raise ValueError(f"max_memory: one sequence of {length} steps needs about {least} bytes, got {max_memory}")
         inputs = torch.zeros(1, length, self.input_dim, dtype=self.dtype, device=self.device, requires_grad=True)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             outputs = self(inputs)
@@ -162,6 +169,21 @@ class SequenceMap:
                 gap = float((self(torch.cat([inputs[:, :cut], -inputs[:, cut:]], 1)) - outputs)[:, :cut].abs().max())
                 if gap > tolerance:
                     raise ValueError(f"module: is not causal: step {cut} changes earlier outputs by {gap:.3g}")
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator of random numbers on the CPU."""
+    check_count("seed", seed, 0)
+    if seed >= 2**63:
+        raise ValueError(f"seed: must be below 2**63, got {shown(seed)}")
+    return torch.Generator().manual_seed(seed)
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError):
+        raise ValueError(f"device: {shown(device)!r} is not a device that this torch can use") from None
 
 
 def _first(result: Any) -> Any:

@@ -9,6 +9,13 @@ Second-order bounds between two nodes. Continuous: (A - iω)*(A - iω) = A*A + �
 concave function of ω, the least eigenvalue of an affine Hermitian family, and lies above its chords. Discrete:
 (A - z)*(A - z) = A*A + 1 - L(z) with L real-linear in z, and a point of an arc of length δ ≤ π is αz_1 + βz_2 with α, β
 ≥ 0 and 1 ≤ α + β ≤ 1/cos(δ/2), so that σ_min² ≥ ασ_1² + βσ_2² - (α + β - 1)(|A|² + 1).
+These know only the scale |A| and need pieces shorter than r_C; where r_C is tiny (A far from normal) a bound from the
+middle z of a piece takes over. With R = (A - z)⁻¹ and z' = z + δ, R(z') = R + δR² + Σ_{2≤k<K} δᵏRᵏ⁺¹ + δᴷRᴷR(z'), so
+
+    1/σ_min(A - z') = |R(z')| ≤ (max_± |R ± dR²| + e + Σ_{2≤k<K} hᵏ|Rᵏ⁺¹|)/(1 - hᴷ|Rᴷ|),   hᴷ|Rᴷ| < 1,
+
+h half of the piece's length, |τ| ≤ h: δ = iτ (d = ih, e = 0), or δ = e^{iθ}(e^{iτ} - 1), which is within τ²/2 of
+e^{iθ}iτ (d = ih e^{iθ}, e = h²|R²|/2), and |R + (τ/h)dR²| is convex in τ.
 
 Real D (Qiu et al. 1995): with z = p + i√(ab) and P(a, b) = [[A - p, a], [-b, A - p]],
 
@@ -38,6 +45,7 @@ Norm = Literal["spectral", "frobenius"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _GOLDEN = (5**0.5 - 1) / 2
+_POWERS = 12  # K of the bound by the resolvent
 _CHUNK = 2**21  # entries of the matrices decomposed at once
 
 
@@ -69,8 +77,10 @@ def complex_stability_radius(matrix: ArrayLike, time: Time = "continuous", *, re
     left, right, at_left, at_right = nodes[:-1], nodes[1:], values[:-1], values[1:]
     best, where, lowest = float(values.min()), float(nodes[values.argmin()]), np.inf
     for _ in range(200):
-        bound = _between(right - left, at_left, at_right, time, size)
-        open_ = (bound < best * (1 - rel_tol) ** 2) & (right - left > 8 * _EPS * (1 + np.abs(left)))
+        bound, goal = _between(right - left, at_left, at_right, time, size), best * (1 - rel_tol) ** 2
+        weak = bound < goal
+        bound[weak] = np.maximum(bound[weak], _by_resolvent(a, time, left[weak], right[weak]))
+        open_ = (bound < goal) & (right - left > 8 * _EPS * (1 + np.abs(left)))
         lowest = min(lowest, float(bound[~open_].min(initial=np.inf)))
         if not open_.any():
             break
@@ -182,6 +192,30 @@ def _between(width: Array, at_left: Array, at_right: Array, time: Time, size: fl
     difference = np.abs(at_right - at_left)
     inner = 0.5 * (at_left + at_right) - 0.25 * square - 0.25 * difference**2 / np.maximum(square, 1e-300)
     return np.where(difference >= square, smaller, inner)
+
+
+def _by_resolvent(a: NDArray[Any], time: Time, left: Array, right: Array) -> Array:
+    """A lower bound of σ_min² on each piece from the powers of R at its middle (see the module's text), 0 for none."""
+    eye, step = np.eye(len(a)), max(1, _CHUNK // a.size)
+    bounds = [np.zeros(0)]
+    for i in range(0, len(left), step):
+        z, half = _point(0.5 * (left + right)[i : i + step], time), 0.5 * (right - left)[i : i + step]
+        inverse = np.linalg.inv(a - z[:, None, None] * eye)
+        norm = np.linalg.norm(inverse, axis=(1, 2))
+        unit, reach = inverse / norm[:, None, None], half * norm  # with R = norm·unit, hᵏRᵏ⁺¹ = norm·reachᵏ·unitᵏ⁺¹
+        power = unit @ unit
+        turn = (1j * reach * (1.0 if time == "continuous" else z))[:, None, None] * power
+        ends = [np.linalg.svd(unit + sign * turn, compute_uv=False)[:, 0] for sign in (1, -1)]
+        total, factor = np.maximum(*ends), reach
+        if time == "discrete":
+            total = total + 0.5 * half * reach * np.linalg.norm(power, axis=(1, 2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(2, _POWERS):
+                power, factor = power @ unit, factor * reach
+                total = total + factor * np.linalg.norm(power, axis=(1, 2))
+            rest = 1 - factor * reach * np.linalg.norm(power, axis=(1, 2))
+            bounds.append(np.where(rest > 0, np.maximum(rest, 0) / (norm * total), 0.0) ** 2)
+    return np.concatenate(bounds)
 
 
 @dataclass(frozen=True)

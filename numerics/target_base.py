@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.arguments import real_array
+
 if TYPE_CHECKING:
     import sympy as sp
 
 Array = NDArray[np.float64]
 
 EPS = float(np.finfo(np.float64).eps)
+LARGEST = 1e100
+"""Parameters, times and values of data are at most so large and positive parameters at least 1/LARGEST, which keeps
+products of three of them in the range of float64."""
 ULPS = 16
 """Closed forms are taken to be right to so many units in the last place; enclosures are widened by them."""
 
@@ -155,6 +160,7 @@ class Target(ABC):
         |ρ(k·step)| differs from its mean over ((k-1)·step, k·step) by at most the variation of ρ there, hence
         |Σ - ∫_{(first-1)·step}^∞ |ρ| / step| ≤ total variation on that range.
         """
+        check_samples(first, step)
         begin = (first - 1) * step
         integral, variation = self.tail(begin), self.tail_variation(begin)
         return TailBounds(
@@ -178,10 +184,15 @@ class Target(ABC):
 
 
 def checked_times(t: ArrayLike) -> Array:
-    times = np.asarray(t, dtype=np.float64)
+    times = real_array("t", t)
     if not np.all(times >= 0):
-        raise ValueError(f"t must be at least 0, got {t!r}")
+        raise ValueError(f"t must be at least 0, got {float(times[~(times >= 0)][0])!r}")
     return times
+
+
+def check_samples(first: int, step: float) -> None:
+    if first < 1 or not 0 < step < math.inf:
+        raise ValueError(f"first must be at least 1 and step positive, got {first!r} and {step!r}")
 
 
 def around(value: float) -> TailBounds:
@@ -198,11 +209,15 @@ def checked_start(start: float) -> float:
     return float(start)
 
 
-def require(name: str, value: float, *, above: float | None = None) -> None:
+def require(name: str, value: float, *, positive: bool = False) -> None:
+    """Raises ValueError for a parameter that is not a finite number of a size that float64 can work with."""
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value!r}")
-    if above is not None and not value > above:
-        raise ValueError(f"{name} must be greater than {above:g}, got {value!r}")
+    if positive and not value > 0:
+        raise ValueError(f"{name} must be greater than 0, got {value!r}")
+    if abs(value) > LARGEST or (positive and value < 1 / LARGEST):
+        sizes = f"between {1 / LARGEST:g} and" if positive else "at most"
+        raise ValueError(f"{name} must be {sizes} {LARGEST:g} in size, got {value!r}")
 
 
 def exact(value: float) -> sp.Rational:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from numerics.arguments import real_array
 from numerics.target_base import (
     EPS,
+    LARGEST,
     Array,
     Decay,
     TailBounds,
@@ -39,14 +41,19 @@ class Samples(Target):
 
     def __post_init__(self) -> None:
         require("scale", self.scale)
-        times, values = (np.array(x, dtype=np.float64) for x in (self.times, self.values))
+        times, values = np.array(real_array("times", self.times)), np.array(real_array("values", self.values))
         if times.ndim != 1 or times.shape != values.shape or len(times) < 2:
             raise ValueError(f"times and values must have one length, 2 or more, got {times.shape} and {values.shape}")
-        if not (np.all(np.isfinite(times)) and np.all(np.isfinite(values))):
-            raise ValueError("times and values must be finite")
+        with np.errstate(over="ignore"):
+            values *= self.scale
+        for name, x in (("times", times), ("values", values)):
+            if not np.all(np.abs(x) <= LARGEST):
+                worst = float(x[~(np.abs(x) <= LARGEST)][0])
+                raise ValueError(f"{name} must be finite and at most {LARGEST:g} in size, got {worst!r}")
         if times[0] != 0 or not np.all(np.diff(times) > 0):
             raise ValueError(f"times must start at 0 and increase, got {times[0]:g} first")
-        values *= self.scale
+        if np.min(np.diff(times)) < 1 / LARGEST:
+            raise ValueError(f"times must be at least {1 / LARGEST:g} apart, got {float(np.min(np.diff(times)))!r}")
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "values", values)
 
@@ -246,7 +253,7 @@ def _cut(
     name: str,
 ) -> Target:
     """A callable kernel that is 0 from `support` on; its tails are only bounded by 0 before that time."""
-    require("support", support, above=0)
+    require("support", support, positive=True)
     last = float(np.asarray(rho(np.array([math.nextafter(support, 0.0)])), dtype=np.float64)[0])
 
     def inside(function: Callable[[Array], ArrayLike]) -> Callable[[Array], Array]:

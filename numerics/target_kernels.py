@@ -22,6 +22,7 @@ from numerics.target_base import (
     TailBounds,
     Target,
     around,
+    check_samples,
     checked_start,
     checked_times,
     exact,
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     import sympy as sp
 
 
+_MOST_SAMPLES = 10_000_000
+"""Times that are counted one by one."""
+
+
 @dataclass(frozen=True)
 class Exponential(Target):
     """scale · e^{-rate t}, rate > 0. Raises: ValueError for other or infinite parameters."""
@@ -42,7 +47,7 @@ class Exponential(Target):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require("rate", self.rate, above=0)
+        require("rate", self.rate, positive=True)
         require("scale", self.scale)
 
     @property
@@ -62,6 +67,7 @@ class Exponential(Target):
         return around(abs(self.right_limit(checked_start(start))))
 
     def sampled_tail(self, first: int, step: float = 1.0) -> TailBounds:
+        check_samples(first, step)
         return around(abs(self.right_limit(first * step)) / -math.expm1(-self.rate * step))
 
     @property
@@ -106,8 +112,8 @@ class Polynomial(Target):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require("p", self.p, above=0)
-        require("s", self.s, above=0)
+        require("p", self.p, positive=True)
+        require("s", self.s, positive=True)
         require("scale", self.scale)
 
     @property
@@ -134,9 +140,12 @@ class Polynomial(Target):
         """|scale| (s/step)^p ζ(p, first + s/step), Hurwitz's zeta function."""
         from scipy.special import zeta
 
+        check_samples(first, step)
         if self.p <= 1:
             return self.tail()
         ratio = self.s / step
+        if self.p * abs(math.log(ratio)) > 600 or self.p * math.log(first + ratio) > 600:  # powers out of range
+            return super().sampled_tail(first, step)
         return around(abs(self.scale) * float(ratio**self.p * zeta(self.p, first + ratio)))
 
     @property
@@ -211,6 +220,9 @@ class Shift(Target):
 
     def sampled_tail(self, first: int, step: float = 1.0) -> TailBounds:
         """|scale| times the number of k ≥ first with start < k·step < end."""
+        check_samples(first, step)
+        if (self.end - self.start) / step > _MOST_SAMPLES:
+            return super().sampled_tail(first, step)
         begin = max(first, math.floor(self.start / step) - 1)
         k = np.arange(begin, max(begin, math.ceil(self.end / step) + 2), dtype=np.float64)
         return around(abs(self.scale) * int(np.count_nonzero((self.start < k * step) & (k * step < self.end))))
@@ -256,6 +268,7 @@ class TwoPart(Target):
     scale: float = 1.0
 
     _CENTRE = 9.0
+    _VANISHED = 1e3  # e^{-1000} is 0
 
     def __post_init__(self) -> None:
         require("scale", self.scale)
@@ -265,11 +278,11 @@ class TwoPart(Target):
         return spec_text("two-part", scale=float(self.scale))
 
     def rho(self, t: ArrayLike) -> Array:
-        times = checked_times(t)
+        times = np.minimum(checked_times(t), self._VANISHED)
         return np.asarray(self.scale * (np.exp(-times) + np.exp(-((times - self._CENTRE) ** 2))))
 
     def slope(self, t: ArrayLike) -> Array:
-        times = checked_times(t)
+        times = np.minimum(checked_times(t), self._VANISHED)
         from_centre = times - self._CENTRE
         return np.asarray(self.scale * (-np.exp(-times) - 2 * from_centre * np.exp(-(from_centre**2))))
 
@@ -409,7 +422,7 @@ class Sine(Target):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require("omega", self.omega, above=0)
+        require("omega", self.omega, positive=True)
         require("scale", self.scale)
 
     @property

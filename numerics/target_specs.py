@@ -4,7 +4,8 @@
     target = term { "+" term }
     term   = name { ":" key "=" value }
 
-Values are plain decimal numbers, but for `file`, a path, in double quotes where it contains one of `, + : "`. A plus
+Values are plain decimal numbers, but for `file`, a path without double quotes, to be put in them where it contains a
+space or one of `, + :`. A plus
 sign that is not followed by a name, as in 1e+3, belongs to its number. Nothing is evaluated.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numerics.arguments import shown
 from numerics.target_base import Target, TargetSum
 from numerics.target_data import Samples
 from numerics.target_kernels import Airy, Exponential, Polynomial, Shift, Sine, TwoPart
@@ -55,7 +57,7 @@ def parse_target(text: str) -> Target:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"target: {len(text)} characters; at most {MAX_LENGTH} are allowed")
     if len(list(_pieces(text, re.compile(",")))) > 1:
-        raise ValueError(f"target: one target was expected, got the list {_short(text)!r}")
+        raise ValueError(f"target: one target was expected, got the list {shown(text)!r}")
     terms = tuple(_term(piece.strip()) for piece in _pieces(text, re.compile(r"\+(?=\s*([A-Za-z]|$))")))
     return terms[0] if len(terms) == 1 else TargetSum(terms)
 
@@ -76,13 +78,8 @@ def _pieces(text: str, separator: re.Pattern[str]) -> Iterator[str]:
             yield text[begin:position]
             begin = position + 1
     if quoted:
-        raise ValueError(f"target: a double quote is not closed in {_short(text)!r}")
+        raise ValueError(f"target: a double quote is not closed in {shown(text)!r}")
     yield text[begin:]
-
-
-def _short(text: str, limit: int = 60) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable if len(printable) <= limit else printable[:limit] + "…"
 
 
 def _term(text: str) -> Target:
@@ -90,7 +87,7 @@ def _term(text: str) -> Target:
     if name not in KINDS:
         near = difflib.get_close_matches(name.lower(), KINDS, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"target: {_short(name)!r} is not a target; {hint}known: {', '.join(KINDS)}")
+        raise ValueError(f"target: {shown(name)!r} is not a target; {hint}known: {', '.join(KINDS)}")
     kind, values = KINDS[name], dict[str, float | str]()
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))
@@ -99,9 +96,9 @@ def _term(text: str) -> Target:
             near = difflib.get_close_matches(key, kind.parameters, 1) if key not in values else []
             hint = f"did you mean {near[0]}? " if near and near[0] != key else ""
             allowed = ", ".join(f"{parameter}=…" for parameter in kind.parameters)
-            raise ValueError(f"target: {_short(setting)!r} {problem}; {hint}allowed: {allowed}")
+            raise ValueError(f"target: {shown(setting)!r} {problem}; {hint}allowed: {allowed}")
         values[key] = value.strip('"') if key == "file" else _number(name, key, value)
-    missing = [key for key in kind.required if key not in values]
+    missing = [key for key in kind.required if values.get(key, "") == ""]
     if missing:
         raise ValueError(f"target: {name!r} needs {missing[0]}, as in {name}:{missing[0]}=…")
     if name == "csv":
@@ -109,12 +106,12 @@ def _term(text: str) -> Target:
     try:
         return kind.build(**values)
     except ValueError as error:
-        raise ValueError(f"target {_short(text)!r}: {error}") from None
+        raise ValueError(f"target {shown(text)!r}: {error}") from None
 
 
 def _number(name: str, key: str, value: str) -> float:
     if not _NUMBER.fullmatch(value) or not math.isfinite(float(value)):
-        raise ValueError(f"target: {key} of {name!r} must be a finite decimal number, got {_short(value)!r}")
+        raise ValueError(f"target: {key} of {name!r} must be a finite decimal number, got {shown(value)!r}")
     return float(value)
 
 
@@ -126,32 +123,43 @@ def read_csv(path: str, scale: float = 1.0) -> Samples:
     Raises: ValueError naming the file and the line for a gap (a missing value or NaN), a repeated or decreasing time,
     text, a wrong number of columns; and for a file that is missing, too large, empty or not text.
     """
-    file = Path(path)
-    try:
-        size = file.stat().st_size
-        if size > MAX_CSV_BYTES:
-            raise ValueError(f"{_short(path)}: {size} bytes; at most {MAX_CSV_BYTES} are allowed")
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{_short(path)}: it is not UTF-8 text") from None
-    except OSError as error:
-        raise ValueError(f"{_short(path)}: {error.strerror or 'it cannot be read'}") from None
+    lines = _lines(path)
     rows: list[tuple[float, float]] = []
     for number, line in enumerate(_without_end(lines), 1):
         if line.lstrip().startswith("#") or (not rows and _is_header(line)):
             continue
-        row = _row(line, f"{_short(path)}, line {number}")
+        row = _row(line, f"{shown(path)}, line {number}")
         if rows and row[0] <= rows[-1][0]:
             what = "repeated" if row[0] == rows[-1][0] else "less than the time before it"
-            raise ValueError(f"{_short(path)}, line {number}: the time {row[0]:g} is {what}")
+            raise ValueError(f"{shown(path)}, line {number}: the time {row[0]:g} is {what}")
         if not rows and row[0] != 0:
-            raise ValueError(f"{_short(path)}, line {number}: the first time must be 0, got {row[0]:g}")
+            raise ValueError(f"{shown(path)}, line {number}: the first time must be 0, got {row[0]:g}")
         rows.append(row)
     if len(rows) < 2:
-        raise ValueError(f"{_short(path)}: at least 2 rows of numbers t, rho are needed, got {len(rows)}")
+        raise ValueError(f"{shown(path)}: at least 2 rows of numbers t, rho are needed, got {len(rows)}")
     table = np.array(rows)
-    quoted = f'"{path}"' if re.search(r"[,+:]", path) else path
-    return Samples(table[:, 0], table[:, 1], f"csv:file={quoted}", scale)
+    quoted = f'"{path}"' if re.search(r"[,+:\s]", path) else path
+    try:
+        return Samples(table[:, 0], table[:, 1], f"csv:file={quoted}", scale)
+    except ValueError as error:
+        raise ValueError(f"{shown(path)}: {error}") from None
+
+
+def _lines(path: str) -> list[str]:
+    if '"' in path or "\0" in path:
+        raise ValueError(f"{shown(path)}: a path without double quotes and null characters is needed")
+    file = Path(path)
+    try:
+        status = file.stat()
+        if not file.is_file():  # a pipe or a device never ends
+            raise ValueError(f"{shown(path)}: it is not a file")
+        if status.st_size > MAX_CSV_BYTES:
+            raise ValueError(f"{shown(path)}: {status.st_size} bytes; at most {MAX_CSV_BYTES} are allowed")
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{shown(path)}: it is not UTF-8 text") from None
+    except OSError as error:
+        raise ValueError(f"{shown(path)}: {error.strerror or 'it cannot be read'}") from None
 
 
 def _without_end(lines: list[str]) -> list[str]:
@@ -167,10 +175,10 @@ def _is_header(line: str) -> bool:
 def _row(line: str, where: str) -> tuple[float, float]:
     cells = [cell.strip() for cell in line.split(",")]
     if len(cells) != 2:
-        raise ValueError(f"{where}: 2 columns t, rho were expected, got {_short(line, 30)!r}")
+        raise ValueError(f"{where}: 2 columns t, rho were expected, got {shown(line, 30)!r}")
     for cell in cells:
         if not cell or cell.lower() in ("nan", "na", "null", "none"):
-            raise ValueError(f"{where}: a gap, {_short(line, 30)!r}; every row needs a time and a value")
+            raise ValueError(f"{where}: a gap, {shown(line, 30)!r}; every row needs a time and a value")
         if not _NUMBER.fullmatch(cell) or not math.isfinite(float(cell)):
-            raise ValueError(f"{where}: {_short(cell, 30)!r} is not a finite number")
+            raise ValueError(f"{where}: {shown(cell, 30)!r} is not a finite number")
     return float(cells[0]), float(cells[1])

@@ -1,6 +1,7 @@
 """The decay estimator: curves with a known truth, windows that cannot tell, invariances, coverage, bad arguments."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,3 +217,27 @@ def test_bad_arguments() -> None:
     for errors in (-1.0, np.nan, good[:-1]):
         with pytest.raises(ValueError, match="errors: a number or"):
             estimate_decay(LINEAR, good, errors=errors)
+
+
+def test_values_that_fall_in_steps() -> None:
+    times = np.arange(1.0, 60.0)
+    found = estimate_decay(times, np.exp(-np.floor(times / 5)))
+    assert found.verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("name", ["times", "values", "errors"])
+@pytest.mark.parametrize("bad", ["a", [[1.0], [1.0, 2.0]], 1j * np.ones(20), [10**400] * 20])
+def test_arguments_that_are_no_real_numbers(name: str, bad: object) -> None:
+    arguments: dict[str, Any] = {"times": np.arange(20.0), "values": np.exp(-np.arange(20.0)), "errors": 0.0, name: bad}
+    with pytest.raises(ValueError, match=f"^{name}: an array of real numbers") as caught:
+        estimate_decay(arguments["times"], arguments["values"], errors=arguments["errors"])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "times", [np.r_[0:50:1.0, np.nan], np.r_[0:200:1.0, 5.0], np.r_[-1.0, 0:50:1.0], 1e-310 * np.arange(1, 50)]
+)
+def test_bad_times_in_one_line(times: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"^times: ") as caught:
+        estimate_decay(times, np.ones(len(times)))
+    assert "\n" not in str(caught.value)

@@ -20,7 +20,7 @@ from numerics.heaviside_rates import System, increment, make_plan, march, one_la
 from numerics.linear_memory import Kernel
 from numerics.memory import linear_kernel, memory_function
 from numerics.memory_bounds import comparison_upper, lipschitz_upper, memory_upper, saturation_factor, saturation_upper
-from numerics.models import DiagonalModel, FullModel
+from numerics.models import DiagonalModel, FullModel, Layer
 
 NONLINEAR = ["tanh", "hardtanh", "relu", "gelu", "sigmoid"]
 F64 = torch.float64
@@ -554,7 +554,7 @@ def test_bad_arguments() -> None:
     for times in ([], [-1.0], [math.nan], [math.inf]):
         with pytest.raises(ValueError, match="times"):
             memory_function(model, times)
-    with pytest.raises(ValueError, match="starts, steps"):
+    with pytest.raises(ValueError, match="starts: at least 1 is needed, got 0"):
         memory_function(model, [1.0], starts=0)
     with pytest.raises(ValueError, match="linear one is needed"):
         linear_kernel(model, torch.ones(1, dtype=F64))
@@ -571,3 +571,12 @@ def test_bad_arguments() -> None:
     )
     with pytest.raises(ValueError, match="oscillate too often"):
         memory_function(restless, [1e3])
+
+
+def test_numbers_that_overflow_give_no_nan() -> None:
+    for name in ("identity", "tanh"):
+        layer = Layer(torch.tensor([-1.0], dtype=torch.float64), torch.tensor([[1e300]], dtype=torch.float64))
+        model = DiagonalModel((layer,), torch.tensor([1e300], dtype=torch.float64), "direct", name)  # type: ignore[arg-type]
+        found = memory_function(model, [1.0])
+        assert float(found.upper) == math.inf
+        assert math.isfinite(float(found.lower))

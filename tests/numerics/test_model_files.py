@@ -275,6 +275,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_model(tmp_path / "latin.json")
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_bytes(b'\xef\xbb\xbf{"A": [[-1]], "B": [[1]], "C": [[1]]}')
+    assert isinstance(read_model(tmp_path / "m.json"), FullModel)
+
+
 def test_a_huge_json_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
@@ -343,6 +348,8 @@ def test_tensors_by_hand(tmp_path: Path) -> None:
             {"reparametrization": "exp"},
             "unknown key 'reparametrization'; did you mean 'reparam",
         ),
+        ({}, {"complex": "yes"}, "metadata: complex: 'yes' is not one of true, false"),
+        ({"layers." + "1" * 5000 + ".w": torch.ones(1)}, None, "tensors: unknown key 'layers.1111"),
         ({}, {"time": "discrete", "step_size": "x"}, "metadata: step_size: a number is needed, got 'x'"),
         ({}, {"time": "discrete", "step_size": "nan", "discretization": "zoh"}, "step_size: a positive finite number"),
         ({"A": torch.ones(1, 1)}, None, "tensors: unknown key"),

@@ -329,8 +329,8 @@ def test_the_chunks_of_a_long_response_do_not_show(monkeypatch: pytest.MonkeyPat
         FullModel(-torch.eye(2, dtype=D), torch.ones(2, 1, dtype=D), torch.ones(1, 2, dtype=D)),
     )
     whole = [model.impulse_response(times) for model in (diagonal, full)]
-    monkeypatch.setattr("numerics.models._CHUNK", 4)
-    monkeypatch.setattr("numerics.full_model._CHUNK", 12)
+    monkeypatch.setattr("numerics.models.CHUNK", 4)
+    monkeypatch.setattr("numerics.full_model.CHUNK", 12)
     for model, expected in zip((diagonal, full), whole, strict=True):
         torch.testing.assert_close(model.impulse_response(times), expected, rtol=1e-14, atol=0)
 
@@ -519,6 +519,11 @@ def test_what_a_full_model_refuses(changes: dict[str, Any], message: str) -> Non
         (real_model(), [-1.0], "times: must be finite and at least 0"),
         (real_model(), [math.nan], "times: must be finite"),
         (real_model(), [], "times: shape"),
+        (real_model(), None, "times: shape"),
+        (real_model(), "abc", "times: an array of real numbers"),
+        (real_model(), [[1.0], [1.0, 2.0]], "times: an array of real numbers"),
+        (real_model(), torch.tensor([1j]), "times: shape"),
+        (real_model(), torch.zeros(1).expand(2**40), "times: needs about"),
         (real_model(**ZOH), [0.5], "times: step indices"),
         (real_model(activation="tanh"), [0.0], "an impulse response needs one layer with activation identity"),
         (real_model(layers=(*real_model().layers, Layer(tensor([0.0] * 2), tensor([[1.0] * 2] * 2)))), [0.0],
@@ -537,3 +542,56 @@ def test_other_misuse() -> None:
         real_model()[0]
     with pytest.raises(IndexError, match="no batch axis"):
         FullModel(tensor([[-1.0]]), tensor([[1.0]]), tensor([[1.0]]))[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": ("a",)}, "layer 1: a Layer is needed, got str"),
+        ({"layers": (Layer(tensor([0.0, 0.0]).to_sparse(), tensor([[1.0]] * 2)),)}, "layer 1: w: a dense tensor"),
+        ({"layers": (Layer(torch.empty(2, dtype=D, device="meta"), tensor([[1.0]] * 2)),)}, "layer 1: w: a dense"),
+        ({"activation": ["tanh"]}, "activation: .* is unknown"),
+        ({"reparameterization": None}, "reparameterization: its text must be a text, got 'None'"),
+        ({"time": "discrete", "step_size": 10**400, "discretization": "zoh"}, "step_size: a positive finite number"),
+        ({"c": tensor([1.0, math.inf])}, "c: contains a number that is not finite, inf"),
+    ],
+)
+def test_arguments_of_other_kinds(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        real_model(**changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
+def test_a_step_that_overflows_is_not_taken_for_stable(discretization: str) -> None:
+    layer = Layer(tensor([-1.0]), tensor([[1.0]]), tensor([1e300]))
+    with pytest.raises(ValueError, match=r"layer 1: step_size: 1e\+300 makes"):
+        DiagonalModel(
+            (layer,), tensor([1.0]), Reparameterization("direct"), time="discrete", step_size=1e300,
+            discretization=discretization,
+        )  # fmt: skip
+
+
+def test_a_full_model_after_more_steps_than_integers_count() -> None:
+    model = FullModel(tensor([[0.5]]), tensor([[1.0]]), tensor([[1.0]]), "discrete")
+    assert model.impulse_response([0.0, 1e300]).flatten().tolist() == [1.0, 0.0]
+
+
+def test_weights_that_are_no_tensors() -> None:
+    with pytest.raises(ValueError, match="w: a tensor is needed, got float"):
+        real_model().replace_weights(w=[0.0])
+    with pytest.raises(ValueError, match="layer 1: lam: a tensor is needed, got int"):
+        DiagonalModel.from_lam(3, tensor([[1.0]]), tensor([1.0]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"time": "discrete"}, {"time": "discrete", "step_size": 0.1, "discretization": "zoh"}],
+)
+def test_a_phase_that_overflows_where_the_mode_has_died(settings: dict[str, Any]) -> None:
+    native = settings == {"time": "discrete"}
+    f = Reparameterization("exp(-exp(w))/2", "discrete") if native else Reparameterization("-exp(w)/2")
+    layer = Layer(tensor([0.0]), tensor([[1.0]]), tensor([1e10]))
+    found = DiagonalModel((layer,), tensor([1.0]), f, **settings).impulse_response([0.0, 1e300])
+    assert float(found[0]) != 0
+    assert float(found[1]) == 0

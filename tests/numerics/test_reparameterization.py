@@ -4,6 +4,7 @@ import functools
 import math
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import mpmath
 import pytest
@@ -326,3 +327,35 @@ def test_single_precision_stays_single() -> None:
         f = Reparameterization(text, time)
         assert f(torch.tensor([0.3, 1.0])).dtype == torch.float32
         assert f.inverse(f(torch.tensor([0.3, 1.0]))).dtype == torch.float32
+
+
+@pytest.mark.parametrize("text", ["exp", "-exp(w)"])
+@pytest.mark.parametrize(
+    ("w", "radius", "message"),
+    [
+        (tensor([math.nan]), 1.0, "w: must be finite, got nan"),
+        (tensor([math.inf]), 1.0, "w: must be finite, got inf"),
+        (torch.tensor([1]), 1.0, "w: a tensor of real floating point numbers is needed, got torch.int64"),
+        ([1.0], 1.0, "w: a tensor of real floating point numbers is needed, got list"),
+        (tensor([1.0]), "a", "radius: must be finite and at least 0, got a"),
+        (tensor([1.0]), 10**400, "radius: must be finite and at least 0"),
+        (tensor([1.0, 2.0]), tensor([1.0, 2.0, 3.0]), "radius: its shape"),
+        (tensor([1.0, 2.0]), tensor([1.0, -2.0]), "radius: must be finite and at least 0, got -2.0"),
+    ],
+)
+def test_bad_arguments_of_bounds(text: str, w: Any, radius: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        Reparameterization(text).bounds(w, radius)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lam", [[-1.0], torch.tensor([-1]), torch.tensor([-1j])])
+def test_an_inverse_of_what_is_not_real(lam: Any) -> None:
+    with pytest.raises(ValueError, match="lam: a tensor of real floating point numbers"):
+        Reparameterization("exp").inverse(lam)
+
+
+@pytest.mark.parametrize("arguments", [(None,), (3,), ("exp", None), ("-exp(w)", "continuous", {1: 2})])
+def test_arguments_that_are_no_texts(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match=r"must be a text|names with their values"):
+        Reparameterization(*arguments)

@@ -174,3 +174,22 @@ def test_input_is_left_alone() -> None:
     a = ROTATION.copy()
     real_stability_radius(a, norm="frobenius")
     assert np.array_equal(a, ROTATION)
+
+
+@pytest.mark.parametrize("time", ["continuous", "discrete"])
+@pytest.mark.parametrize(("n", "coupling"), [(4, 300.0), (6, 100.0)])
+def test_a_radius_far_below_the_size_of_the_matrix(time: Time, n: int, coupling: float) -> None:
+    """(A - z)⁻¹ = -Σ_j kʲNʲ/(z - λ)ʲ⁺¹ for A = λ + kN, N nilpotent, and its norm depends on |z - λ| only.
+
+    Pieces as short as the radius, 1e-8 or 1e-11 of |A|, would never come to an end.
+    """
+    place = -1.0 if time == "continuous" else 0.5
+    a = place * np.eye(n) + np.diag(np.full(n - 1, coupling), 1)
+    distance = 1.0 if time == "continuous" else 0.5
+    powers = sum(np.diag(np.full(n - j, coupling**j / distance ** (j + 1)), j) for j in range(n))
+    radius = 1 / np.linalg.norm(powers, 2)
+    found = complex_stability_radius(a, time)
+    slack = 64 * n * EPS * (np.linalg.norm(a, 2) + 1)
+    assert found.lower <= radius * (1 + 1e-12)
+    assert radius * (1 - 1e-12) <= found.upper
+    assert found.upper - found.lower <= 1e-8 * radius + slack

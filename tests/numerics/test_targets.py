@@ -1,8 +1,11 @@
 """Target kernels: against mpmath at 30 digits, their own definitions, and bad input."""
 
+import math
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -334,8 +337,88 @@ def test_a_csv_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not UTF-8"):
         read_csv(str(path))
-    with pytest.raises(ValueError, match="directory"):
+    with pytest.raises(ValueError, match="is not a file"):
         read_csv(str(tmp_path))
+    with pytest.raises(ValueError, match="null characters"):
+        read_csv("a\0b")
+    with pytest.raises(ValueError, match="'csv' needs file"):
+        parse_target('csv:file=""')
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+def test_a_csv_file_without_an_end_is_not_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "endless.csv")
+    with pytest.raises(ValueError, match="is not a file"):
+        read_csv(str(tmp_path / "endless.csv"))
+
+
+def test_a_path_with_a_space_at_its_end_is_quoted(tmp_path: Path) -> None:
+    path = written(tmp_path, "0,1\n1,0\n", "end ")
+    target = parse_target(f'csv:file="{path}"')
+    assert parse_target(target.spec).spec == target.spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("exponential:rate=1e200", "rate"),
+        ("exponential:rate=5e-324", "rate"),
+        ("polynomial:p=1e308", "p"),
+        ("polynomial:p=3:s=1e200", "s"),
+        ("two-part:scale=1e308", "scale"),
+        ("shift:end=1e300", "end"),
+        ("sine:omega=1e-320", "omega"),
+    ],
+)
+def test_parameters_beyond_the_range_of_float64(spec: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be .* in size, got"):
+        parse_target(spec)
+
+
+@pytest.mark.parametrize("text", ["0,1e308\n1,-1e308\n", "0,1\n1e300,1\n", "0,1\n5e-324,0\n"])
+def test_data_beyond_the_range_of_float64(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=r"must be .* (in size|apart), got"):
+        read_csv(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["exponential", "polynomial:p=1e100:s=1e-100:scale=1e100", "polynomial:p=1.5", "shift", "two-part", "airy",
+     "exponential:rate=1e-100:scale=1e100", "polynomial:p=3:s=1e100:scale=1e100", "shift:end=1e100"],
+)  # fmt: skip
+def test_extreme_times_and_parameters_give_no_nan(spec: str) -> None:
+    target = parse_target(spec)
+    times = np.array([0.0, 1e-300, 1.0, 1e100, 1e200])
+    with np.errstate(all="raise", under="ignore"):
+        assert not np.isnan(target.rho(times)).any()
+        assert not np.isnan(target.slope(times)).any()
+    assert not math.isnan(target.first_moment)
+    for first, step in ((1, 1.0), (7, 0.01)):
+        assert 0 <= target.sampled_tail(first, step).lower <= target.sampled_tail(first, step).upper
+
+
+@pytest.mark.parametrize("spec", ["polynomial:p=200:s=1000", "polynomial:p=50:s=1e10", "shift:end=1e9"])
+def test_samples_too_many_or_too_small_for_the_closed_form(spec: str) -> None:
+    """The enclosure by the integral, checked against it: Σ - ∫ lies between 0 and ρ(0+) for a monotone kernel."""
+    target = parse_target(spec)
+    found, integral = target.sampled_tail(1, 1.0), target.tail()
+    assert found.lower <= integral.upper
+    assert found.upper >= integral.lower - 1
+    assert found.upper <= integral.upper + 2.001
+
+
+@pytest.mark.parametrize(("first", "step"), [(0, 1.0), (1, 0.0), (1, -1.0), (1, math.inf)])
+@pytest.mark.parametrize("spec", ["exponential", "polynomial:p=2", "shift", "two-part", "exponential+shift"])
+def test_samples_that_make_no_sense(spec: str, first: int, step: float) -> None:
+    with pytest.raises(ValueError, match="first must be at least 1 and step positive"):
+        parse_target(spec).sampled_tail(first, step)
+
+
+@pytest.mark.parametrize("t", ["a", [[1.0], [1.0, 2.0]], [1j], None, -np.ones((100, 100))])
+def test_times_that_are_none_are_named_in_one_line(t: Any) -> None:
+    with pytest.raises(ValueError, match=r"^t") as caught:
+        parse_target("exponential").rho(t)
+    assert "\n" not in str(caught.value)
 
 
 def test_samples_are_copied_and_checked() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -300,3 +301,39 @@ def test_ascent_reaches_known_maxima() -> None:
     inner = ascend(lambda x, r, _: torch.exp(-((x - b) ** 2).sum(1)), starts, 400, (1e-3, 1e4), chunk=2)
     assert inner.inputs == pytest.approx(b.expand(2, 3), abs=1e-3)
     assert starts.equal(torch.ones(2, 3, dtype=torch.float64) * torch.tensor([[0.1], [-3.0]]))
+
+
+class InPlace(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x[:, 0] = 0
+        return x.mul_(2.0).cumsum(1)
+
+
+def test_a_module_that_works_in_place() -> None:
+    sequence_map = SequenceMap(InPlace(), 2)
+    inputs = torch.ones(1, 3, 2, dtype=torch.float64)
+    assert sequence_map(inputs)[0, :, 0].tolist() == [0.0, 2.0, 4.0]
+    assert bool((inputs == 1).all())
+    assert module_memory_function(InPlace(), 1, 3, starts=2, iterations=2).lower.tolist() == pytest.approx([2.0] * 3)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        (lambda x: x, {}, "module: a torch.nn.Module in Python is needed, got function"),
+        (torch.jit.ScriptModule(), {}, "module: a torch.nn.Module in Python is needed"),
+        (nn.LazyLinear(2), {}, "module: has lazy parameters"),
+        (Pointwise(lambda x: x[..., :0]), {}, r"module: must map .* got shape \(1, 6, 0\)"),
+        (nn.Linear(2, 2), {"steps": 2.5}, "steps: a whole number is needed, got 2.5"),
+        (nn.Linear(2, 2), {"steps": 10**12}, "max_memory: one sequence of 2000000000000 steps needs"),
+        (nn.Linear(2, 2), {"input_dim": "a"}, "input_dim: a whole number is needed, got a"),
+        (nn.Linear(2, 2), {"seed": 2**70}, "seed: must be below"),
+        (nn.Linear(2, 2), {"seed": "a"}, "seed: a whole number is needed"),
+        (nn.Linear(2, 2), {"dtype": "float32"}, "dtype: a real floating point type is needed, got float32"),
+        (nn.Linear(2, 2), {"device": "nowhere"}, "device: 'nowhere' is not a device"),
+    ],
+)
+def test_what_is_refused_in_one_line(module: Any, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        module_memory_function(module, **{"input_dim": 2, "steps": 3, **arguments})
+    assert "\n" not in str(caught.value)

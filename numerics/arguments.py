@@ -1,0 +1,41 @@
+"""Checks of plain arguments; each raises ValueError with the argument's name and value, in one line."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """The text of a value for a message: one line, not longer than the limit."""
+    printable = "".join(c if c.isprintable() else "?" for c in str(value)[: limit + 1])
+    return printable if len(printable) <= limit else printable[:limit] + "…"
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """A whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name}: a whole number is needed, got {shown(value)}")
+    if value < least:
+        raise ValueError(f"{name}: at least {least} is needed, got {value}")
+
+
+def check_counts(**given: tuple[object, int]) -> None:
+    """`check_count` for each name=(value, least)."""
+    for name, (value, least) in given.items():
+        check_count(name, value, least)
+
+
+def real_array(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """The value as an array of real float64 numbers, of any shape; not a copy where it is one."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            return array.astype(np.float64, copy=False)
+        if array.dtype.kind == "O":
+            return np.array(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        pass
+    raise ValueError(f"{name}: an array of real numbers is needed, got {shown(repr(value))}")
