@@ -37,7 +37,8 @@ def layered_kernel(
     error of a term of a sum that ρ̄ dominates, at most K of them in a row (n the total width, s squarings: K =
     (2n + 64)(1 + ℓ(s + 20)), the second factor 1 without squaring), plus an error u|λ|t of each exponent. The latter
     is at most ρ̄'s change when |λ_i|u is added to each Re λ_i; that change is convex in u, so that it is at most
-    (u/η) times the change at η ≥ u, which is computed.
+    (u/η) times the change at η ≥ u, which is computed. As |ρ|, computed or not, is at most ρ̄, the error is at most
+    2ρ̄.
 
     Shapes: lam[l] (*batch, m_l), drives[l] (*batch, m_l, m_{l-1}), c (*batch, k, m_ℓ), times (T,), integers where
     discrete. Source: derived here.
@@ -51,7 +52,8 @@ def layered_kernel(
     width = sum(layer.shape[-1] for layer in lam) + drives[0].shape[-1]
     squarings = _squarings(lam, times, discrete) if len(lam) > (1 if discrete else 2) else -_TAYLOR_TERMS
     roundings = (2 * width + 64) * (1 + len(lam) * (squarings + _TAYLOR_TERMS))
-    return Kernel(value, unit * (roundings * plain + 8 * (stretched - plain) / _STRETCH))
+    error = unit * (roundings * plain + 8 * (stretched - plain) / _STRETCH)
+    return Kernel(value, torch.fmin(error, 2 * (1 + unit * roundings) * plain))
 
 
 def comparison_kernel(

@@ -580,3 +580,11 @@ def test_numbers_that_overflow_give_no_nan() -> None:
         found = memory_function(model, [1.0])
         assert float(found.upper) == math.inf
         assert math.isfinite(float(found.lower))
+
+
+def test_a_phase_that_float64_does_not_know_leaves_the_envelope() -> None:
+    """ω = 1e10 at t = 1e7: the phase is lost, the bracket is still within three times 2|c||U|e^{-rt}."""
+    one = torch.ones(1, dtype=torch.complex128)
+    model = DiagonalModel.from_lam(torch.tensor([-1e-7 + 1e10j], dtype=torch.complex128), one[:, None], one)
+    found = memory_function(model, [1e7])
+    assert 0 <= found.lower.item() <= found.upper.item() <= 3.001 * 2 * math.exp(-1)
