@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -18,7 +19,14 @@ from numerics.perturbation_split import split_upper
 from numerics.perturbation_upper import increment_upper
 from numerics.targets import Target, parse_target
 
-torch.set_default_dtype(torch.float64)
+
+@pytest.fixture(autouse=True)
+def _doubles() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
 FAST = settings(max_examples=20, deadline=None)
 TARGET = parse_target("polynomial:p=1.5")
 
