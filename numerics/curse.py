@@ -9,7 +9,7 @@ with the faster rates put together at the end of its range, and a note. Source: 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from numerics.model_checks import check_choice
 from numerics.models import MODES, DiagonalModel, Layer
 from numerics.perturbation import json_number, linear_perturbed_error
 from numerics.reparameterization import Reparameterization
+from numerics.spectral import spectral_measure
 from numerics.targets import Target
 
 SEQUENCES = ("explicit", "fitted")
@@ -68,13 +69,17 @@ class CurseRow:
 
 @dataclass(frozen=True)
 class CurseTable:
-    """The rows, in the order asked, with what they are about; `complete` names the f whose range holds the sequence."""
+    """The rows, in the order asked, with what they are about.
+
+    `complete` says of every f whether its range holds the rates of the sequence for every m, also those not asked for;
+    None where that is not known, as for a formula. A fitted sequence stays inside any range.
+    """
 
     target: Target
     sequence: str
     ball: str
     rows: tuple[CurseRow, ...]
-    complete: frozenset[str]
+    complete: Mapping[str, bool | None]
     notes: tuple[str, ...]
 
 
@@ -106,7 +111,6 @@ def curse_table(
     fs = [Reparameterization(text) for text in reparams]
     reach = [_reach(f) for f in fs]
     rules = {limit: [_rule(target, m, sequence, limit) for m in dims] for limit in dict.fromkeys(reach)}
-    cut = {limit: any(float(-lam.min()) >= limit for lam, _ in found) for limit, found in rules.items()}
     total, done, rows = len(fs) * len(modes) * len(sets) * len(dims), 0, []
     for f, limit in zip(fs, reach, strict=True):
         for kind in modes:
@@ -117,23 +121,36 @@ def curse_table(
                     done += 1
                     if on_progress is not None:
                         on_progress(done, total, f"{f.text} m={m}")
+    complete = {
+        f.text: True if sequence == "fitted" else _holds(f, limit, target, max(dims))
+        for f, limit in zip(fs, reach, strict=True)
+    }
     notes = tuple(
-        f"{text}: |λ| stays below {limit:.4g}; faster rates of the sequence are put together there, so that E(0) > 0"
-        for text, limit in zip(reparams, reach, strict=True)
-        if cut[limit]
+        f"{f.text}: |λ| stays below {limit:.4g}; faster rates of the sequence are put together there, so that E(0) > 0"
+        for f, limit in zip(fs, reach, strict=True)
+        if complete[f.text] is False
     )
-    complete = frozenset(text for text, limit in zip(reparams, reach, strict=True) if not cut[limit])
     return CurseTable(target, sequence, ball, tuple(rows), complete, notes)
 
 
 def _reach(f: Reparameterization) -> float:
     """sup|f| over the weights that matter: where it is finite, a little inside it."""
     zero = torch.zeros((), dtype=torch.float64)
-    low, _ = f.bounds(zero, _FARTHEST_WEIGHT)
-    largest = -float(low)
+    largest, before = (-float(f.bounds(zero, share * _FARTHEST_WEIGHT)[0]) for share in (1.0, 0.5))
     if largest <= 0:
         raise ValueError(f"reparam: {f.text[:60]!r} is nowhere negative, so that no λ = f(w) is stable")
-    return largest * _INSIDE if largest < _FARTHEST_WEIGHT * _INSIDE else math.inf
+    still_grows = largest >= _FARTHEST_WEIGHT * _INSIDE and largest > 1.001 * before
+    return math.inf if still_grows else largest * _INSIDE
+
+
+def _holds(f: Reparameterization, limit: float, target: Target, most: int) -> bool | None:
+    """Whether the range of f holds the rates of the explicit sequence for every m; every named f comes as near 0."""
+    measure = spectral_measure(target)
+    fastest = math.inf if measure.densities else max(rate for rate, _ in measure.atoms)
+    if fastest > limit:
+        return False
+    solved = not measure.densities and most >= len(measure.atoms)  # every rate there is has been found a w for
+    return True if f.name is not None or solved else None
 
 
 def _rule(target: Target, m: int, sequence: str, max_rate: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,25 +1,25 @@
 """How far one mode's kernel can move, and how large it can become, while its recurrent weights move.
 
-A mode is ψ(t) = g e^{λt} (discrete time: g λ^k) with λ = f(w) or f(w) + iω (discrete: f(w)e^{iω}) and a gain g. For λ̃ in a
-box around λ, upper bounds are given for
+A mode is ψ(t) = g e^{λt} (discrete time: g λ^k) with λ = f(w) or f(w) + iω (discrete: f(w)e^{iω}) and a gain g. For λ̃
+in a box around λ, upper bounds are given for
 
     distance = sup ‖ψ̃ - ψ‖_W,        norm = sup ‖ψ̃‖_W,
 
-‖k‖_W = ∫|k| + total variation on R (discrete: Σ|k_j| + Σ|k_j - k_{j-1}|); for complex modes the supremum of ‖Re(zψ)‖_W over
-|z| = 1. Each bound is monotone in the ends of the box, so that no maximum over a grid is taken.
+‖k‖_W = ∫|k| + total variation on R (discrete: Σ|k_j| + Σ|k_j - k_{j-1}|); for complex modes the supremum of ‖Re(zψ)‖_W
+over |z| = 1. Each bound is monotone in the ends of the box, so that no maximum over a grid is taken.
 
 Source: derived here. With r = -Re λ, q = r̃/r and K(q) = ∫|qe^{-qt} - e^{-t}|dt = 2q^{-1/(q-1)}|1 - 1/q|:
 
 * real, g = 1: ‖e^{-rt}‖_W = 1/r + 2. The difference e^{-r̃t} - e^{-rt} keeps its sign, rises once and falls once, so
   ‖ψ̃ - ψ‖_W = |1/r̃ - 1/r| + K(q), increasing in |log q| on either side.
 * real, unit-norm: ψ = e^{-rt}/(2 + 1/r). As a curve in log r its speed in ‖·‖_W is e^{-p}(2p + (1-p)/e) < 0.7523 with
-  p = 1/(1+2r), so between two ends of logarithmic distance η the distance is at most the mean of those of the ends, plus
-  0.7523 η/2; the ends are differences of two exponentials, with a norm in closed form.
+  p = 1/(1+2r), so between two ends of logarithmic distance η the distance is at most the mean of those of the ends,
+  plus 0.7523 η/2; the ends are differences of two exponentials, with a norm in closed form.
 * complex: first r moves, then ω. |e^{λ̃t} - e^{λt}| ≤ |e^{-r̃t} - e^{-rt}| + e^{-r̃t}|e^{iδt} - 1| with
-  r∫e^{-rt}|e^{iδt} - 1|dt ≤ min(|δ|/r, 4/π), and the derivative is split in the same order. By Cauchy-Schwarz in the weight
-  e^{-rt}, ∫|Re(ze^{λt})| ≤ η/r with η² = (1 + r/√(r²+4ω²))/2, and the same for the derivative.
-* discrete: Σ|λ̃^k - λ^k| ≤ |λ̃-λ|/((1-|λ|)(1-|λ̃|)) for any two (a convolution), and for 0 ≤ λ, λ̃ < 1 the difference keeps
-  its sign: |1/(1-λ̃) - 1/(1-λ)| and a variation of at most K(log λ̃/log λ).
+  r∫e^{-rt}|e^{iδt} - 1|dt ≤ min(|δ|/r, 4/π), and the derivative is split in the same order. By Cauchy-Schwarz in the
+  weight e^{-rt}, ∫|Re(ze^{λt})| ≤ η/r with η² = (1 + r/√(r²+4ω²))/2, and the same for the derivative.
+* discrete: Σ|λ̃^k - λ^k| ≤ |λ̃-λ|/((1-|λ|)(1-|λ̃|)) for any two (a convolution), and for 0 ≤ λ, λ̃ < 1 the difference
+  keeps its sign: |1/(1-λ̃) - 1/(1-λ)| and a variation of at most K(log λ̃/log λ).
 * a gain that moves: ‖g̃φ̃ - gφ‖ ≤ |g̃ - g|‖φ̃‖ + |g|‖φ̃ - φ‖, and never more than the sum of the two norms.
 """
 
@@ -100,7 +100,7 @@ def _with_gain(plain: Reach, start: Tensor, gain: _Gain, ceiling: float) -> Reac
 
 
 def two_sided_gap(q: Tensor) -> Tensor:
-    """K(q) = ∫_0^∞ |qe^{-qt} - e^{-t}| dt = 2q^{-1/(q-1)}|1 - 1/q| = 2 max|e^{-qt} - e^{-t}| for q > 0; K = 2 at 0 and ∞."""
+    """K(q) = ∫_0^∞ |qe^{-qt} - e^{-t}| dt = 2q^{-1/(q-1)}|1 - 1/q| = 2 max|e^{-qt} - e^{-t}|; 2 at q = 0 and q = ∞."""
     size = torch.log(q).abs()
     value = -2 * torch.exp(-size / torch.expm1(size)) * torch.expm1(-size)
     return torch.where(size == 0, 0.0, torch.where(size < 700, value, 2.0))
@@ -169,11 +169,13 @@ def _unit_norm_gain(box: Box) -> _Gain:
 class _Disk(NamedTuple):
     """The multipliers over a box: |λ| and |1 - λ| at the centre, their largest and least values, sup|λ̃ - λ|.
 
+    `farthest` is the largest |λ̃|; `most` and `most_to_one` are those at which ‖λ̃^k‖ is largest, `least` where it is least.
     `ends` are λ and the ends of its range where all of them are real and ≥ 0 (NaN elsewhere).
     """
 
     modulus: Tensor
     to_one: Tensor
+    farthest: Tensor
     most: Tensor
     most_to_one: Tensor
     least: Tensor
@@ -190,8 +192,17 @@ def _real_disk(centre: Tensor, low: Tensor, high: Tensor) -> _Disk:
     same_sign = low >= 0
     ends = [torch.where(same_sign, end, math.nan) for end in (centre, low, high)]
     move = torch.maximum(high - centre, centre - low)
+    farthest = torch.maximum(low.abs(), high.abs())
     return _Disk(
-        centre.abs(), 1 - centre, worst.abs(), 1 - worst, nearest.abs(), 1 - nearest, move, (ends[0], ends[1], ends[2])
+        modulus=centre.abs(),
+        to_one=1 - centre,
+        farthest=farthest,
+        most=worst.abs(),
+        most_to_one=1 - worst,
+        least=nearest.abs(),
+        least_to_one=1 - nearest,
+        move=move,
+        ends=(ends[0], ends[1], ends[2]),
     )
 
 
@@ -199,7 +210,7 @@ def _complex_disk(multiplier: Tensor, most: Tensor, least: Tensor, move: Tensor)
     """Complex λ̃ with least ≤ |λ̃| ≤ most and |λ̃ - λ| ≤ move."""
     to_one, unknown = (1 - multiplier).abs(), torch.full_like(most, math.nan)
     nearest = torch.maximum(1 - most, to_one - move).clamp(min=0)
-    return _Disk(multiplier.abs(), to_one, most, to_one + move, least, nearest, move, (unknown, unknown, unknown))
+    return _Disk(multiplier.abs(), to_one, most, most, to_one + move, least, nearest, move, (unknown, unknown, unknown))
 
 
 def _native_disk(box: Box) -> _Disk:
@@ -265,7 +276,7 @@ def _discrete_norm(modulus: Tensor, to_one: Tensor) -> Tensor:
 
 
 def _discrete_plain(disk: _Disk) -> Reach:
-    rest, rest_moved = 1 - disk.modulus, 1 - disk.most
+    rest, rest_moved = 1 - disk.modulus, 1 - disk.farthest
     distance = disk.move / (rest * rest_moved) * (1 + disk.to_one) + disk.move / rest_moved
     lam, *ends = disk.ends
     exact = [
@@ -274,7 +285,7 @@ def _discrete_plain(disk: _Disk) -> Reach:
     ]
     closed = torch.maximum(*exact)
     distance = torch.where(closed < distance, closed, distance)
-    return _unless(disk.most >= 1, distance, _discrete_norm(disk.most, disk.most_to_one))
+    return _unless(disk.farthest >= 1, distance, _discrete_norm(disk.most, disk.most_to_one))
 
 
 def _unless(diverges: Tensor, distance: Tensor, norm: Tensor) -> Reach:

@@ -21,9 +21,18 @@ from torch import Tensor
 
 from numerics.models import DiagonalModel
 from numerics.norms import kernel_norms, sequence_norm
-from numerics.perturbation_ball import Ball, Move, chosen, moved, reaches_boundary, rounds_to_boundary, scaled
+from numerics.perturbation_ball import (
+    Ball,
+    Move,
+    can_be_seen,
+    chosen,
+    moved,
+    reaches_boundary,
+    rounds_to_boundary,
+    scaled,
+)
 from numerics.perturbation_lower import Window, ascend, window
-from numerics.perturbation_split import split_upper, splits
+from numerics.perturbation_split import split_upper, splits, worse_moves
 from numerics.perturbation_upper import increment_upper
 from numerics.targets import Target
 
@@ -37,6 +46,9 @@ _ROUNDING = 1 + 1e-9
 
 _CLOSE = 1.01
 """Ends whose ratio is at most this are left as they are."""
+
+_FAR = 1.1
+"""Ends whose ratio is above this have the knots of w searched for worse weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,19 +102,22 @@ def linear_perturbed_error(
 ) -> PerturbedError:
     """The bracket of E_m(β) for a linear model of one layer; see the module's text.
 
-    Hypotheses: activation identity, one layer, one output; as many targets as inputs, each in L¹. Batched over β and
-    over the starts of the ascent, on the model's device; the members of a batch are taken one after another, each with
-    the window and the starts that it would have alone, so that batched equals looped.
+    Hypotheses: activation identity, one layer, one output; as many targets as inputs, each in L¹. Computed in float64,
+    whatever the model's dtype, on its device. Batched over β and over the starts of the ascent; the members of a batch
+    are taken one after another, each with the window and the starts that it would have alone, so that batched equals
+    looped.
     Shapes: betas (n,), each ≥ 0 and finite. Raises ValueError where a hypothesis fails.
     """
     many = check_linear(model, targets)
     region = Ball.of(model, ball, groups)
+    model = model.to(dtype=torch.float64)
     radii = checked_betas(betas, model)
     if model.batch_shape:
         settings: dict[str, Any] = {"ball": ball, "groups": groups, "starts": starts, "steps": steps, "seed": seed}
         members = range(model.batch_shape[0])
         return _stacked([linear_perturbed_error(model[index], many, radii, **settings) for index in members])
-    infinite = reaches_boundary(model, region, radii)
+    margin, infinite = model.stability_margin, reaches_boundary(model, region, radii)
+    model = _without_idle_rates(model, region)
     initial = error_at(model, many)
     inside = torch.where(infinite, 0.0, radii) * _INSIDE
     inside = _representable(model, region, inside)
@@ -111,11 +126,21 @@ def linear_perturbed_error(
     if splits(model):
         loose = (upper > _CLOSE * lower) & (inside > 0)
         upper = torch.minimum(upper, split_upper(model, many, region, radii, worst, loose))
+        worst, lower = _worse(model, many, region, inside, (worst, lower), (upper > _FAR * lower) & (inside > 0))
     upper = upper * _ROUNDING
     lower, upper = torch.where(infinite, math.inf, lower), torch.where(infinite, math.inf, upper)
     lower, worst, upper = _sorted_rows(radii, lower, worst, upper)
     reasons = tuple(_INFINITE if found else _FINITE for found in infinite.tolist())
-    return PerturbedError(radii, lower, upper, model.stability_margin, worst, region, reasons)
+    return PerturbedError(radii, lower, upper, margin, worst, region, reasons)
+
+
+def _without_idle_rates(model: DiagonalModel, ball: Ball) -> DiagonalModel:
+    """The model with w of a live mode at those that stay dead: they are never seen, wherever λ̃ lies, nor moved."""
+    live = can_be_seen(model, ball)
+    if bool(live.all()) or not bool(live.any()):
+        return model
+    w = model.layers[0].w
+    return model.replace_weights(w=torch.where(live, w, w[live][0]))
 
 
 def _stacked(members: Sequence[PerturbedError]) -> PerturbedError:
@@ -203,6 +228,19 @@ def _lower(
     found = value - error
     keep = found > at_rest
     return chosen(keep, worst, scaled(worst, torch.zeros_like(radii))), torch.where(keep, found, at_rest)
+
+
+def _worse(
+    model: DiagonalModel, targets: Sequence[Target], ball: Ball, radii: Tensor, known: tuple[Move, Tensor], far: Tensor
+) -> tuple[Move, Tensor]:
+    """The known moves and lower ends; where `far`, those of worse knots of w if they are larger."""
+    worst, lower = known
+    if not bool(far.any()):
+        return known
+    moves = worse_moves(model, targets, ball, radii, worst, far)
+    value, error = error_at(moved(model, moves), targets)
+    keep = far & (value - error > lower)
+    return chosen(keep, moves, worst), torch.where(keep, value - error, lower)
 
 
 def search_window(model: DiagonalModel, targets: Sequence[Target], ball: Ball, radii: Tensor) -> Window:

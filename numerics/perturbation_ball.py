@@ -125,38 +125,46 @@ def random_moves(model: DiagonalModel, ball: Ball, axes: Sequence[int], generato
 
     direction = {group: tuple(draw(x) for x in model.weights[group]) for group in ball.groups}
     for group in {"w", "omega"} & set(ball.groups):
-        direction[group] = tuple(x * _alive(model, ball, index)[1] for index, x in enumerate(direction[group]))
+        direction[group] = tuple(x * can_be_seen(model, ball, index) for index, x in enumerate(direction[group]))
     return scaled(direction, 1 / _nonzero(size(ball, direction, lead)))
 
 
 def reaches_boundary(model: DiagonalModel, ball: Ball, betas: Tensor) -> Tensor:
     """Whether the ball holds weights with some λ̃ on or beyond the boundary of stability and c̃, Ũ ≠ 0 there.
 
-    A mode that is dead in c or U counts where that group moves; in the joint ball the boundary must then be reached
-    with something left of β. Modes of the layers before the last, whose path to the output is a product of several
-    matrices, count as alive where their own row and the column behind them can be.
+    A mode that is dead in c or U counts where that group moves. In a joint ball whose radius is the distance of the
+    boundary, λ̃ at -ε leaves about √ε to move the other weights: |c̃Ũ|/ε is unbounded where one of them is dead, and
+    bounded where both are. Modes of the layers before the last, whose path to the output is a product of several
+    matrices, count as alive where their own row and the column behind them can be. By convention a mode on the boundary
+    has no finite norm, also where its gain ν vanishes there.
     Shapes: betas (n,); result (n, *batch).
     """
     reached = torch.zeros(len(betas), *model.batch_shape, dtype=torch.bool, device=model.device)
     if "w" not in ball.groups:
         return reached
     for index, layer in enumerate(model.layers):
-        alive, can_live = _alive(model, ball, index)
+        driven, seen = _alive(model, index)
+        can_live = can_be_seen(model, ball, index)
         radius = betas.view(-1, *[1] * layer.w.ndim)
         at = _unstable(model, layer.w, radius)
         before = _unstable(model, layer.w, torch.nextafter(radius, torch.zeros_like(radius)))
         late = at if ball.kind == "block" else before & (radius > 0)
-        reached |= ((at & alive) | (late & can_live)).any(-1)
+        reached |= (can_live & torch.where(driven | seen, at, late)).any(-1)
     return reached
 
 
-def _alive(model: DiagonalModel, ball: Ball, index: int) -> tuple[Tensor, Tensor]:
-    """Whether the modes of a layer have nonzero weights before and behind them, and whether they can: (*batch, m)."""
+def can_be_seen(model: DiagonalModel, ball: Ball, index: int = 0) -> Tensor:
+    """Whether the modes of a layer have nonzero weights before and behind them somewhere in the ball: (*batch, m)."""
+    driven, seen = _alive(model, index)
+    behind = "c" if index + 1 == len(model.layers) else "U"
+    return (driven | ("U" in ball.groups)) & (seen | (behind in ball.groups))
+
+
+def _alive(model: DiagonalModel, index: int) -> tuple[Tensor, Tensor]:
+    """Whether the modes of a layer have nonzero weights before and behind them: (*batch, m)."""
     last = index + 1 == len(model.layers)
     before, behind = model.layers[index].U, model.c if last else model.layers[index + 1].U
-    driven, seen = before.abs().amax(-1) > 0, behind.abs().amax(-2) > 0
-    can_be_seen = seen | (("c" if last else "U") in ball.groups)
-    return driven & seen, (driven | ("U" in ball.groups)) & can_be_seen
+    return before.abs().amax(-1) > 0, behind.abs().amax(-2) > 0
 
 
 def rounds_to_boundary(model: DiagonalModel, radius: Tensor) -> Tensor:

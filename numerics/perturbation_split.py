@@ -1,93 +1,48 @@
-"""A sharper upper end of a perturbed error: the triangle inequality after splitting the target among the modes.
+"""A sharper upper end of a perturbed error: the least bound that a few splits of the target among the modes give.
 
-One linear layer, real λ, continuous time. Write the target as a sum of shares, ρ = Σ_i ρ_i, one for each mode. Then
+One linear layer, real λ, continuous time; the splits and their bounds are those of numerics.perturbation_shares, around
+θ* = the worst weights found. Where the error is nearly as large at a very different point of the ball (at the opposite
+one, if the model fits its target), no one split serves both. Where weights are positive and the bound is not close, the
+ball is therefore cut into parts by the sign in which a mode's w or its c̃Ũ moves; for several inputs in a block ball
+with U that gains nothing, and is not done. Each part has splits of its own, and
 
-    ‖ρ - ρ̂(θ̃)‖_W ≤ Σ_i ‖ρ_i - k̃_i‖_W,        k̃_i = c̃_i ψ̃_i Ũ_i,
+    E_m(β) ≤ max over the parts of min over splits of the bound,
 
-and the supremum of the right side over the ball is separable, hence bounded by the dual of numerics.perturbation_dual.
-Sharing ρ - ρ̂ out beside ρ_i = k_i gives back the plain triangle inequality. For any θ* and π_i(t) ≥ 0, Σ_i π_i = 1,
-
-    ρ_i = k_i(θ*) + π_i (ρ - ρ̂(θ*))
-
-make it an equality at θ*: there every ρ_i - k̃_i has the sign of ρ - ρ̂. So θ* is chosen where the error is largest,
-and π_i in proportion to how far mode i can move against that sign (in a joint ball: in the ball of half the radius).
-Where these lengths sum to less than |ρ - ρ̂(θ*)|, no sign changes over the whole ball and nothing is lost. The parts
-∫|·|, |·(0)| and ∫|·'| of the norm have shares of their own, as the inequality holds for each. The least of three bounds
-is taken: θ* the worst weights found, θ* = θ, and the mean of both splits.
-
-A mode's term is bounded as follows.
-
-* Time: ∫|g| ≤ (h ∫g²)^{1/2} on every cell of length h (Cauchy-Schwarz), with ∫g² by Gauss-Legendre. For e^{-rt} that
-  inequality gives away (rh)²/24 of the value, and three nodes miss 2e-5 (rh)⁶, which is less up to rh = 7, where
-  e^{-28} is left of the mode. For the target the error is estimated with twice the nodes, and added. Jumps of ρ and
-  its tail enter as they are.
-* w: between two knots of w̃ the term is at most h(knot) + |ã|L, with L the length of the curve of modes from that knot.
-  In r, L = |1/r - 1/r'| + (2/e)|log(r/r')|, as ∫te^{-rt} = 1/r² and ∫|(1 - rt)e^{-rt}| = 2/(er); with unit-norm modes
-  L = 0.7523 |log(r/r')|.
-* c, U: the term is convex in ã = c̃Ũ, hence below its chords from ã = cU to the two ends of the range of ã.
-* Several inputs, block ball: a linear functional Σ G_ij ã_ij of the moves may be taken out of the terms first; its
-  supremum is known from the nuclear norm. It keeps the signs that are lost where |b_ij| stands for b_ij.
-
+as the terms of a mode are known for either sign: those of the other sign are left out. The part with the largest bound
+is cut next, at the mode whose term gains most from moving against the θ* of the part.
 Source: derived here.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from numerics.kernel_norms import panel_ends
-from numerics.mode_bounds import UNIT_NORM_SPEED
 from numerics.models import DiagonalModel
-from numerics.perturbation_ball import Ball, Move, moved
+from numerics.perturbation_ball import Ball, Move, moved, scaled
 from numerics.perturbation_dual import Terms, block_supremum, disk_supremum, joint_supremum
+from numerics.perturbation_knots import worse_knots
+from numerics.perturbation_shares import Setting, Split, can_tilt, cell_signs, error_on_grid, setting, splits_around
 from numerics.targets import Target
 
-_PIECES, _GAUSS = 4, 3
-"""Cells in a panel, whose length doubles from one to the next, and nodes in a cell."""
-_KNOTS, _BETWEEN = 20, 5
-"""Knots of w̃ on either side of w, and cells between two of them; fewer for a formula, whose ranges are searched for."""
-_FORMULA_KNOTS = 6
-_MOST_SIGNED = 3
-"""Up to so many inputs every choice of signs is looked at."""
 _ALLOWANCE = 1 + 1e-7
 """For rounding where squares cancel: √ε of the size of the moves."""
-_ELEMENTS = 2**27
-"""The largest intermediate tensor that is tried."""
+_LOOSE, _HOPELESS = 1.2, 2.0
+"""The ball is cut into parts where the bound is between so many times the error at θ*."""
+_CUTS, _DEPTH = 32, 8
+"""How often it is cut at most, and how many signs a part may fix."""
 
 
-class _Grid(NamedTuple):
-    """Cells of time for ∫|g|, for ∫|g'| and one for |g(0)|: the target there, (d, nodes, cells).
+class _Part(NamedTuple):
+    """A part of the ball: the sign of δw_i and of (c̃Ũ - cU)_ij, (m, 1 + d), 0 for either; where it is cut next."""
 
-    `t` (nodes, cells) are the nodes of the cells for ∫|g|. Values on the grid are multiplied by `scale` (nodes, cells):
-    (Σ_nodes g²)^{1/2} is the bound of ∫|g| over a cell. `rest` is what no mode touches, and the quadrature error.
-    """
-
-    t: Tensor
-    scale: Tensor
-    target: Tensor
-    rest: float
-
-
-class _Range(NamedTuple):
-    """How one model's modes move in one ball: ã = c̃Ũ in [a - down, a + up] (m, d), and w̃ over knots and cells.
-
-    rates (m, sides, knots); slow, fast: ends of the rates on each cell (m, sides, knots - 1, between); near (cells,).
-    """
-
-    a: Tensor
-    up: Tensor
-    down: Tensor
-    rates: Tensor
-    slow: Tensor
-    fast: Tensor
-    near: Tensor
+    signs: Tensor
+    bound: float
+    cut: tuple[int, int] | None
 
 
 def splits(model: DiagonalModel) -> bool:
@@ -105,20 +60,31 @@ def split_upper(
     enclosed, the cancellation in squares is allowed for.
     """
     result = torch.full((len(betas), *model.batch_shape), math.inf, dtype=betas.dtype, device=betas.device)
-    found: list[tuple[tuple[int, ...], Terms, float]] = []
+    found: list[tuple[tuple[int, ...], Setting, Move]] = []
     for index in (tuple(row) for row in wanted.nonzero().tolist()):
-        move = {group: tuple(x[index] for x in xs) for group, xs in worst.items()}
-        member, beta = _member(model, index[1:]), betas[index[0]]
-        found += [(index, *pair) for pair in _candidates(member, targets, ball, beta, move)]
-    if not found:
-        return result
-    terms = Terms(*(torch.stack(numbers) for numbers in zip(*(terms for _, terms, _ in found), strict=True)))
-    radii = torch.stack([betas[index[0]] for index, _, _ in found])
-    rows = min(model.hidden_dims[0], model.input_dim)
-    bound = joint_supremum(terms, radii) if ball.kind == "joint" else block_supremum(terms, radii, rows)
-    for (index, _, rest), value in zip(found, bound.nan_to_num(math.inf), strict=True):
-        result[index] = torch.minimum(result[index], value * _ALLOWANCE + rest)
+        at = setting(_member(model, index[1:]), targets, ball, betas[index[0]])
+        if at is not None:
+            found.append((index, at, {group: tuple(x[index] for x in xs) for group, xs in worst.items()}))
+    bounds = _suprema([(at, splits_around(at, move)) for _, at, move in found])
+    for (index, at, move), bound in zip(found, bounds, strict=True):
+        loose = math.isfinite(bound) and bound > _LOOSE * error_on_grid(at, move)
+        result[index] = _sharper(at, worse_knots(at, move), bound) if loose else bound
     return result
+
+
+def worse_moves(
+    model: DiagonalModel, targets: Sequence[Target], ball: Ball, betas: Tensor, worst: Move, wanted: Tensor
+) -> Move:
+    """Moves inside the balls for which the error is about that of `worst` or larger; arguments as in split_upper."""
+    moves = {group: tuple(x.clone() for x in xs) for group, xs in worst.items()}
+    for index in (tuple(row) for row in wanted.nonzero().tolist()):
+        at = setting(_member(model, index[1:]), targets, ball, betas[index[0]])
+        if at is not None:
+            found = worse_knots(at, {group: tuple(x[index] for x in xs) for group, xs in worst.items()})
+            for group, xs in found.items():
+                for x, changed in zip(moves[group], xs, strict=True):
+                    x[index] = changed
+    return moves
 
 
 def _member(model: DiagonalModel, index: tuple[int, ...]) -> DiagonalModel:
@@ -126,199 +92,78 @@ def _member(model: DiagonalModel, index: tuple[int, ...]) -> DiagonalModel:
     return model.replace_weights(w=layer.w[index], U=layer.U[index], c=model.c[index]) if index else model
 
 
-def _candidates(
-    model: DiagonalModel, targets: Sequence[Target], ball: Ball, beta: Tensor, move: Move
-) -> list[tuple[Terms, float]]:
-    """The terms of three ways to split the target, each with what is to be added; none where that is not tried."""
-    region = _range(model, ball, beta)
-    slowest, fastest = float(region.slow.min()), float(region.fast.max())
-    known = all(target.has_slope for target in targets)
-    if not (known and slowest > 0 and math.isfinite(fastest)):
+def _suprema(found: Sequence[tuple[Setting, list[Split]]]) -> list[float]:
+    """The least bound that the splits of each setting give."""
+    if not found:
         return []
-    grid = _grid(targets, slowest, fastest, beta)
-    if region.rates.numel() * grid.scale.numel() > _ELEMENTS:
-        return []
-    curves = _curves(model, region.rates, grid)
-    worst, rest = (_split(at, region, curves, grid, ball) for at in (moved(model, move), model))
-    pairs = [
-        _terms(model, ball, beta, region, curves, shares, tilted)
-        for shares in (worst, rest, (worst + rest) / 2)
-        for tilted in ((False, True) if _can_tilt(model, ball) else (False,))
-    ]
-    return [(terms, float(more) + grid.rest) for terms, more in pairs]
-
-
-def _can_tilt(model: DiagonalModel, ball: Ball) -> bool:
-    """Whether taking out a linear functional of the moves can help."""
-    return ball.kind == "block" and "U" in ball.groups and model.input_dim > 1
-
-
-def _range(model: DiagonalModel, ball: Ball, beta: Tensor) -> _Range:
-    f, w, c, U = model.reparameterization, model.layers[0].w, model.c[0, :, None], model.layers[0].U
-    zero = torch.zeros_like(beta)
-    if "w" in ball.groups:
-        knots, between = (_KNOTS, _BETWEEN) if f.name else (_FORMULA_KNOTS, 1)
-        ends = (1 - torch.cos(torch.linspace(0, math.pi, knots + 1, dtype=w.dtype, device=w.device))) / 2 * beta
-        parts = torch.arange(between + 1, dtype=w.dtype, device=w.device) / between
-        inner = ends[:-1, None] + (ends[1:] - ends[:-1])[:, None] * parts  # (knots, between + 1)
-        near, middle, half = inner[:, :-1], (inner[:, 1:] + inner[:, :-1]) / 2, inner.diff(dim=-1) / 2 * (1 + 1e-12)
-        sides = torch.tensor([1.0, -1.0], dtype=w.dtype, device=w.device)
-        centres = w[:, None, None, None] + sides[:, None, None] * middle
-        low, high = f.bounds(centres, half.expand_as(centres))
-        rates, near = -f(w[:, None, None] + sides[:, None] * ends), near.flatten().repeat(2)
+    terms = [split.terms for _, splits in found for split in splits]
+    stacked = Terms(*(torch.stack(numbers) for numbers in zip(*terms, strict=True)))
+    radii = torch.stack([at.beta for at, splits in found for _ in splits])
+    at = found[0][0]
+    if at.ball.kind == "joint":
+        bound = joint_supremum(stacked, radii)
     else:
-        rates = -f(w)[:, None, None].expand(-1, 1, 2)
-        low = high = -rates[..., :1, None]
-        near = zero.view(1)
-    up, down = (_farthest(c, U, ball, beta, sign) for sign in (1.0, -1.0))
-    return _Range(c * U, up, down, rates, -high, -low, near)
+        bound = block_supremum(stacked, radii, min(at.region.a.shape))
+    values = iter((bound.nan_to_num(math.inf) * _ALLOWANCE).tolist())
+    return [min(next(values) + split.rest for split in splits) for _, splits in found]
 
 
-def _farthest(c: Tensor, U: Tensor, ball: Ball, beta: Tensor, sign: float) -> Tensor:
-    """How far c̃Ũ can rise (sign 1) or fall (sign -1), an upper bound, tight for the joint ball: (m, d)."""
-    c, U = (c * float("U" in ball.groups)).expand_as(U), U * float("c" in ball.groups)
-    both = sign * torch.ones_like(U) * float("U" in ball.groups and "c" in ball.groups)
-    if ball.kind == "joint":
-        return disk_supremum(c, U, both, torch.zeros_like(U), (beta**2).expand_as(U)) * (1 + 1e-9)
-    corners = [beta * (s * c + t * U) + s * t * both * beta**2 for s in (1, -1) for t in (1, -1)]
-    return torch.stack(corners).amax(0).clamp(min=0)
+def _sharper(at: Setting, move: Move, bound: float) -> float:
+    """The bound over the whole ball around this move, or the largest over its parts where that is not close."""
+    error = error_on_grid(at, move)
+    if bound > _HOPELESS * error or bool((at.region.a < 0).any()) or can_tilt(at):
+        return min(bound, *_suprema([(at, splits_around(at, move))]))
+    parts = [_part(at, move, at.beta.new_zeros(len(at.region.a), 1 + at.model.input_dim), bound)]
+    for _ in range(_CUTS):
+        parts.sort(key=lambda part: part.bound)
+        last = parts[-1]
+        if last.bound <= _LOOSE * error or last.cut is None or int(last.signs.count_nonzero()) == _DEPTH:
+            break
+        parts.pop()
+        for sign in (1.0, -1.0):
+            signs = last.signs.clone()
+            signs[last.cut] = sign
+            parts.append(_part(at, move, signs, last.bound))
+    return max(part.bound for part in parts)
 
 
-def _grid(targets: Sequence[Target], slowest: float, fastest: float, beta: Tensor) -> _Grid:
-    rates = np.array([[-slowest, -fastest]])
-    ends = np.unique(np.concatenate([panel_ends(target, rates) for target in targets]))
-    last = float(ends[-1])
-    fine = np.append((ends[:-1, None] + np.diff(ends)[:, None] * np.arange(_PIECES) / _PIECES).ravel(), last)
-    t, scale, target = _on_cells(targets, fine, _GAUSS)
-    rest = 2 * float(np.abs(_norms(target) - _norms(_on_cells(targets, fine, 2 * _GAUSS)[2])).sum())
-    for known in targets:
-        rest += known.tail(last).upper + known.tail_variation(last).upper
-        rest += sum(abs(size) for time, size in known.jumps if time < last)
-    arrays = [torch.as_tensor(x, dtype=beta.dtype, device=beta.device) for x in (t, scale, target)]
-    return _Grid(arrays[0], arrays[1], arrays[2], rest)
-
-
-def _on_cells(targets: Sequence[Target], ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    points, weights = np.polynomial.legendre.leggauss(nodes)
-    half = np.diff(ends) / 2
-    t = ends[:-1] + half * (1 + points[:, None])
-    start = np.array([target.right_limit(0.0) for target in targets])
-    values = [np.stack([target.rho(t) for target in targets]), np.stack([target.slope(t) for target in targets])]
-    values.append(np.broadcast_to(start[:, None, None], (len(targets), nodes, 1)))
-    length = half * np.sqrt(2 * weights[:, None])
-    scale = np.concatenate([length, length, np.full((nodes, 1), nodes**-0.5)], axis=1)
-    return t, scale, scale * np.concatenate(values, axis=2)
-
-
-def _norms(values: np.ndarray) -> np.ndarray:
-    return np.asarray(np.sqrt((values**2).sum(-2)))
-
-
-def _curves(model: DiagonalModel, rates: Tensor, grid: _Grid) -> Tensor:
-    """ψ, ψ' and ψ(0) of modes with these rates on the grid: (nodes, *rates, cells)."""
-    r, lead = rates[..., None], (len(grid.t), *[1] * rates.ndim)
-    decay = torch.exp(-r * grid.t.view(*lead, -1))
-    curve = torch.cat([decay, -r * decay, torch.ones_like(decay[..., :1])], dim=-1)
-    curve *= grid.scale.view(*lead, -1)
-    return curve / (2 + 1 / r) if model.modes == "unit-norm" else curve
-
-
-def _split(at: DiagonalModel, region: _Range, curves: Tensor, grid: _Grid, ball: Ball) -> Tensor:
-    """The shares ρ_i = k_i + π_i(ρ - ρ̂) on the grid, for k and ρ̂ of the model `at`: (d, nodes, m, cells)."""
-    a = (at.c[0, :, None] * at.layers[0].U).T[:, None, :, None]
-    kernels = a * _curves(at, -at.lam(), grid)
-    gap = grid.target - kernels.sum(-2)
-    half = 0.5 if ball.kind == "joint" else 1.0
-    knots = curves[:, :, :, : math.ceil(half * curves.shape[3])]
-    largest, smallest = knots.amax((2, 3)), knots.amin((2, 3))  # (nodes, m, cells)
-    result = []
-    for j, kernel in enumerate(kernels):
-        ways = [(region.a + way)[:, j, None] for way in (-half * region.down, 0.0, half * region.up)]
-        sign = gap[j].sign()[:, None]
-        moves = [(amount * extreme - kernel) * sign for amount in ways for extreme in (largest, smallest)]
-        size = (region.a.abs() + region.up + region.down)[:, j, None]
-        least = 1e-9 * size * torch.maximum(largest, -smallest) + 1e-300
-        reach = (torch.stack(moves).amax(0).clamp(min=0) + least).sum(0)  # (m, cells)
-        result.append(kernel + reach / reach.sum(0) * gap[j][:, None])
-    return torch.stack(result)
-
-
-def _terms(
-    model: DiagonalModel, ball: Ball, beta: Tensor, region: _Range, curves: Tensor, shares: Tensor, tilted: bool
-) -> tuple[Terms, Tensor]:
-    """The numbers of each mode's term where the target is split into these shares, and what is to be added."""
-    d, c, U = model.input_dim, model.c[0, :, None, None], model.layers[0].U[:, None, :]
-    bounds = [_over_w(model, region, curves, shares[j], j) for j in range(d)]
-    still, top, bottom = (torch.stack(x, dim=-1) for x in zip(*bounds, strict=True))  # (m, cells, d)
-    slopes = [
-        torch.where(way > 0, (end - still) / way.clamp(min=1e-300), 0.0)
-        for end, way in ((top, region.up[:, None]), (bottom, region.down[:, None]))
+def _part(at: Setting, move: Move, signs: Tensor, bound: float) -> _Part:
+    """The part with these signs, which lies in one with this bound."""
+    tried = [_turned(at, way, signs) for way in (move, scaled(move, -torch.ones_like(at.beta)))]
+    star = max(tried, key=lambda way: error_on_grid(at, way))
+    sides = cell_signs(at)
+    allowed = (signs[:, None] * sides >= 0).all(-1)  # (m, cells)
+    splits = [
+        split._replace(terms=split.terms._replace(still=torch.where(allowed, split.terms.still, -math.inf)))
+        for split in splits_around(at, star)
     ]
-    more = torch.zeros_like(beta)
-    if tilted:
-        at = (still.sum(-1) + beta * (c.abs() * slopes[0]).sum(-1)).argmax(-1)[:, None, None].expand(-1, 1, d)
-        tilt = (slopes[0].gather(1, at) - slopes[1].gather(1, at)) / 2
-        slopes, more = [slopes[0] - tilt, slopes[1] + tilt], _linear_supremum(model, ball, beta, tilt[:, 0])
-    ways = _ways([slope.clamp(min=0) for slope in slopes], U)
-    moves_u, moves_c = float("U" in ball.groups), float("c" in ball.groups)
-    x = torch.cat([moves_u * c[..., 0] * length for length, _ in ways], dim=-1)
-    y = torch.cat([moves_c * weight for _, weight in ways], dim=-1)
-    q = torch.cat([moves_u * moves_c * length for length, _ in ways], dim=-1)
-    return Terms(still.sum(-1).repeat(1, len(ways)), x, y, q, region.near.repeat(len(ways))[None]), more
+    bound = min(bound, *_suprema([(at, splits)]))
+    return _Part(signs, bound, _next_cut(at, star, splits[0].terms, signs, bound))
 
 
-def _ways(slopes: Sequence[Tensor], U: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """For every choice of signs σ_j of the moves of ã_j: |s|_2 and Σ_j σ_j s_j U_j, s the slopes that way, (m, cells).
-
-    Σ_j s_j σ_j (cb_j + U_je + b_je) is largest for b along σs. With many inputs one choice bounds them all.
-    """
-    d = U.shape[-1]
-    if d > _MOST_SIGNED:
-        slope = torch.maximum(slopes[0], slopes[1])
-        return [(sign * slope.norm(dim=-1), (slope * U.abs()).sum(-1)) for sign in (1, -1)]
-    ways = []
-    for signs in itertools.product((1.0, -1.0), repeat=d):
-        sigma = torch.tensor(signs, dtype=U.dtype, device=U.device)
-        slope = torch.where(sigma > 0, slopes[0], slopes[1])
-        ways.append((slope.norm(dim=-1), (sigma * slope * U).sum(-1)))
-    return ways
+def _turned(at: Setting, move: Move, signs: Tensor) -> Move:
+    """The move with w, U and c turned to the signs of a part; to propose θ*, which may lie anywhere."""
+    rows = signs[:, 1:]
+    towards = {"w": signs[:, 0], "U": rows, "c": rows.sum(-1).sign()}
+    return {
+        group: tuple(torch.where(towards[group] == 0, x, x.abs() * towards[group]) for x in xs)
+        for group, xs in move.items()
+    }
 
 
-def _linear_supremum(model: DiagonalModel, ball: Ball, beta: Tensor, tilt: Tensor) -> Tensor:
-    """An upper bound of sup Σ_ij G_ij (c̃_i Ũ_ij - c_i U_ij) over the block ball, tight to first order; G = tilt (m, d).
-
-    It is β‖diag(c)G‖_* + β|(G∘U)1|_2 + β² √min(m, d) max_i|G_i|_2, the nuclear norm being dual to the spectral one, and
-    ‖diag(e)G‖_* ≤ √rank ‖diag(e)G‖_F in the last.
-    """
-    c, U = model.c[0, :, None], model.layers[0].U
-    total: Tensor = beta * torch.linalg.matrix_norm(c * tilt, "nuc")
-    if "c" in ball.groups:
-        total = total + beta * (tilt * U).sum(-1).norm() + beta**2 * math.sqrt(min(U.shape)) * tilt.norm(dim=-1).amax()
-    return total
-
-
-def _over_w(
-    model: DiagonalModel, region: _Range, curves: Tensor, share: Tensor, j: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Upper bounds of ‖ρ_i - ãψ̃‖_W over every cell of w̃ for ã = a, a + up, a - down and input j: each (m, cells)."""
-    a, up, down = (x[:, j, None, None, None] for x in (region.a, region.up, region.down))
-    gap = share[:, :, None, None] - a * curves
-    square, both, own = ((x * y).sum(0) for x, y in ((gap, gap), (gap, curves), (curves, curves)))
-    rates = region.rates[..., None]
-    lengths = [
-        torch.maximum(*(_length(model, rates[..., ends, :], other) for other in (region.slow, region.fast)))
-        for ends in (slice(None, -1), slice(1, None))
-    ]
-
-    def bound(way: Tensor) -> Tensor:
-        norm = (square - 2 * way * both + way**2 * own).clamp(min=0).sqrt().sum(-1)[..., None]
-        size = (a + way).abs()
-        return torch.minimum(norm[..., :-1, :] + size * lengths[0], norm[..., 1:, :] + size * lengths[1]).flatten(1)
-
-    return bound(0 * a), bound(up), bound(-down)
-
-
-def _length(model: DiagonalModel, rate: Tensor, other: Tensor) -> Tensor:
-    """The length of the curve of modes between two rates; see the module's text."""
-    turn = torch.log(rate / other).abs()
-    return UNIT_NORM_SPEED * turn if model.modes == "unit-norm" else (1 / rate - 1 / other).abs() + 2 / math.e * turn
+def _next_cut(at: Setting, star: Move, terms: Terms, signs: Tensor, bound: float) -> tuple[int, int] | None:
+    """The mode and the sign not yet fixed in which moving against θ* gains most over moving with it, if any."""
+    weights, zero = moved(at.model, star), torch.zeros_like(at.beta)
+    change = weights.c[0, :, None] * weights.layers[0].U - at.region.a
+    own = torch.cat([(weights.layers[0].w - at.model.layers[0].w)[:, None], change], dim=-1)
+    own = torch.where(own >= 0, 1.0, -1.0)
+    increment = bound - error_on_grid(at, scaled(star, zero))
+    mu = (increment / (2 * at.beta**2)).clamp(min=1e-12)
+    near = terms.near if at.ball.kind == "joint" else 0 * terms.near
+    left = (at.beta**2 - near**2).clamp(min=0)
+    value = terms.still - mu * near**2 + disk_supremum(terms.x, terms.y, terms.q, mu, left)  # (m, cells)
+    side = own[:, None] * cell_signs(at)
+    with_it, against = (torch.where(x, value[..., None], -math.inf).amax(1) for x in (side > 0, side < 0))
+    gain = torch.where(signs == 0, against - with_it, -math.inf).nan_to_num(nan=-math.inf)
+    index = divmod(int(gain.argmax()), gain.shape[-1])
+    return index if math.isfinite(gain[index]) else None

@@ -2,8 +2,8 @@
 
 Definition 2.5: stable up to β0 means E(0) = 0 and E continuous on [0, β0], for which E(β) = limsup_m E_m(β) must be
 finite. Finitely many m prove nothing about a limsup, so the numbers SUPPORT a verdict at most. A theorem of the ledger
-closes it for the explicit sequence, whose E(0) is 0 and whose sums Σ|c_iu_i|ν_i and Σ|c_iu_i|ν_i/|λ_i| tend to ρ(0) and
-∫ρ.
+closes it for the explicit sequence: its sums Σ|c_iu_i|ν_i and Σ|c_iu_i|ν_i/|λ_i| are bounded; min|λ_i| → 0 for a target
+that decays like a power; and E(0) = 0 if the range of f holds the rates for every m, else E(0) > 0 (numerics.expsum).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.curse import CurseRow, CurseTable
+from numerics.reparameterization import Reparameterization
 from proofs_check.claim import Verdict
 from proofs_check.decide import decide
 
@@ -23,8 +24,9 @@ _SETTLED = 1.25
 """Bounded: the upper end at the largest m exceeds every earlier lower end at most so many times."""
 _SHRUNK = 0.5
 """Approximating: E_m(0) at the largest m is at most so much of that at the smallest."""
-_REACHES_BOUNDARY = ("direct", "relu")
-"""Named f with |λ| = |w| wherever λ is stable: a slow mode lies at the distance |λ| from the boundary."""
+_REACHES_BOUNDARY = {"plain": ("direct", "relu"), "unit-norm": ("direct",)}
+"""By modes the named f with |λ| = |w| wherever λ is stable: a slow mode lies at the distance |λ| from the boundary.
+Under relu λ̃ does not pass 0, where the gain of a unit-norm mode is 0 as well."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def curse_verdicts(table: CurseTable) -> list[CurseVerdict]:
     verdicts = []
     for rows in _sequences(table.rows):
         first, beta = rows[0], max(row.beta for row in rows)
-        complete = first.reparam in table.complete
+        complete = table.complete[first.reparam]
         found = _by_theorem(table, first, complete) if table.sequence == "explicit" else None
         bounded, stable, verdict, reason, claim = found or _by_numbers(rows, complete)
         verdicts.append(
@@ -80,16 +82,16 @@ def _sequences(rows: Sequence[CurseRow]) -> Iterator[list[CurseRow]]:
     yield from found.values()
 
 
-def _by_theorem(table: CurseTable, row: CurseRow, complete: bool) -> _Answer | None:
+def _by_theorem(table: CurseTable, row: CurseRow, complete: bool | None) -> _Answer | None:
+    if complete is None or (not complete and Reparameterization(row.reparam).name is None):
+        return None
     slow = table.target.decay.kind == "polynomial"
-    if slow and complete and "w" in row.groups and row.reparam in _REACHES_BOUNDARY:
+    if slow and "w" in row.groups and row.reparam in _REACHES_BOUNDARY[row.modes]:
         reason = "min|λ| → 0 and a move of w by min|λ| reaches the boundary of stability: E(β) = inf for every β > 0"
-        return False, False, Verdict.PROVED, reason, "thm-3.3-limit"
-    if slow and complete and row.modes == "plain" and {"U", "c"} <= set(row.groups):
-        reason = (
-            "U and c move together: with E(0) = 0 and E(β) finite the target would decay exponentially, whatever f is"
-        )
-        return False, False, Verdict.PROVED, reason, "all-weights-curse"
+        return False, False, Verdict.PROVED, reason, "thm-3.3-boundary"
+    if slow and row.modes == "plain" and {"U", "c"} <= set(row.groups):
+        reason = "U and c move together, which costs β²/(2 min|λ|) at least, and min|λ| → 0, whatever f is"
+        return False, False, Verdict.PROVED, reason, "all-weights-lower-bound"
     if "w" in row.groups and decide(row.reparam).stable is not True:
         return None
     ending = "" if complete else ", but E(0) > 0: the range of f does not hold the rates"
@@ -101,7 +103,7 @@ def _by_theorem(table: CurseTable, row: CurseRow, complete: bool) -> _Answer | N
     return None
 
 
-def _by_numbers(rows: Sequence[CurseRow], complete: bool) -> _Answer:
+def _by_numbers(rows: Sequence[CurseRow], complete: bool | None) -> _Answer:
     dims = sorted({row.m for row in rows})
     if len(dims) < 3:
         return None, None, Verdict.INCONCLUSIVE, f"{len(dims)} values of m show no tendency; give three or more", None
@@ -112,22 +114,14 @@ def _by_numbers(rows: Sequence[CurseRow], complete: bool) -> _Answer:
         return False, False, Verdict.SUPPORTED, reason, None
     if any(answer is None for answer in answers.values()):
         undecided = next(beta for beta, answer in answers.items() if answer is None)
-        return (
-            None,
-            None,
-            Verdict.INCONCLUSIVE,
-            f"E_m({undecided:g}) neither settles nor doubles up to m = {dims[-1]}",
-            None,
-        )
+        reason = f"E_m({undecided:g}) neither settles nor doubles up to m = {dims[-1]}"
+        return None, None, Verdict.INCONCLUSIVE, reason, None
+    if complete is False:
+        reason = "E_m(β) is bounded, but E(0) > 0: the range of f does not hold the rates"
+        return True, False, Verdict.SUPPORTED, reason, None
     by_dim = sorted(rows, key=lambda row: row.m)
-    if not complete or by_dim[-1].initial > _SHRUNK * by_dim[0].initial:
-        return (
-            True,
-            False if not complete else None,
-            Verdict.SUPPORTED,
-            "E_m(β) is bounded, but E_m(0) does not shrink",
-            None,
-        )
+    if by_dim[-1].initial > _SHRUNK * by_dim[0].initial:
+        return True, None, Verdict.SUPPORTED, "E_m(β) is bounded, but E_m(0) does not shrink", None
     return True, True, Verdict.SUPPORTED, f"E_m(β) settles and E_m(0) shrinks up to m = {dims[-1]}", None
 
 

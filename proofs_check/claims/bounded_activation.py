@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import sympy as sp
 
@@ -32,7 +35,7 @@ _ACTIVATIONS = {
     "identity": _h,
     "relu": sp.Max(_h, 0),
 }
-_VALUES = {
+_VALUES: dict[str, Callable[[Any], Any]] = {
     "tanh": np.tanh,
     "sigmoid": lambda h: 0.5 + 0.5 * np.tanh(h / 2),
     "atan": np.arctan,
@@ -62,14 +65,15 @@ def _exact(parameters: Parameters, _: Context) -> Evidence:
 
 
 def _sampled(parameters: Parameters, context: Context) -> Evidence:
-    """H = e^{-t} against random models of up to 3 modes, the zero model and a pair of opposite modes, for |x| to 1e12.
+    """H = e^{-t} against random models of up to 3 modes, the zero model and pairs of opposite modes, for |x| to 1e12.
 
     The input was the constant x for all the past, which C_0 approaches: h_i = u_i x/|λ_i| and H = x.
     """
     value, factor = _VALUES[parameters["sigma"]], float(sp.Rational(parameters["factor"]))
     rng = context.rng("bounded activation")
     sizes = np.concatenate([-np.logspace(-3, 12, 61), np.logspace(-3, 12, 61)])
-    models = [(np.zeros(1), np.ones(1)), (np.array([1.0, -1.0]), np.array([1.0, -1.0]))]
+    pair = np.array([1.0, -1.0])
+    models = [(np.zeros(1), np.ones(1)), (pair, pair), (pair / 2, pair)]
     models += [tuple(10 ** rng.uniform(-3, 3) * rng.normal(size=(2, 3))) for _ in range(context.pick(200, 5000))]
     worst = np.inf
     for c, u in models:

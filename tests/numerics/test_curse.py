@@ -52,10 +52,16 @@ def test_a_formula_has_its_inverse_searched_for() -> None:
 
 
 def test_a_bounded_range_is_said() -> None:
-    table = curse_table(TARGET, [8], ["best", "best:b=0.01", "sigmoid"], [0.1], groups=["w"])
-    assert table.complete == {"best:b=0.01"}
-    assert [note.split(":")[0] for note in table.notes] == ["best", "sigmoid"]
-    assert "2" in table.notes[0]
+    table = curse_table(TARGET, [4], ["best", "best:b=0.001", "sigmoid", "exp", "-exp(w)"], [0.1], groups=["w"])
+    assert list(table.complete.values()) == [False, False, False, True, None]
+    ranges = [note.split(";")[0] for note in table.notes]
+    assert ranges == ["best: |λ| stays below 2", "best:b=0.001: |λ| stays below 1000", "sigmoid: |λ| stays below 1"]
+
+
+def test_rates_beyond_a_wide_range_are_put_together() -> None:
+    """(1+1000t)^{-1.5} has rates of some thousands, and best with b = 1/1000 reaches 1000."""
+    row = curse_table(parse_target("polynomial:p=1.5:s=0.001"), [4], ["best:b=0.001"], [0.01], groups=["w"]).rows[0]
+    assert 0 < row.lower <= row.upper < math.inf
 
 
 def test_fitted_sequences() -> None:

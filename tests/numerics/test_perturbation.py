@@ -101,13 +101,47 @@ def test_infinite_exactly_where_the_ball_reaches_the_boundary() -> None:
 
 @pytest.mark.parametrize("ball", ["joint", "block"])
 def test_a_dead_mode_counts_only_where_it_can_be_revived(ball: str) -> None:
-    """Modes at -1 (alive) and -0.1 (c = 0): β = 0.1 reaches its boundary, in the joint ball with nothing left for c."""
+    """Modes at -1 (alive) and -0.1 (c = 0), which counts where c moves."""
     lam, U, c = torch.tensor([-1.0, -0.1]), torch.ones(2, 1), torch.tensor([1.0, 0.0])
     model, target = DiagonalModel.from_lam(lam, U, c), parse_target("exponential")
     only_w = linear_perturbed_error(model, target, [0.1, 0.5], ball=ball, groups=["w"])
     assert torch.isfinite(only_w.upper).all()
     with_c = linear_perturbed_error(model, target, [0.1, 0.11], ball=ball, groups=["w", "c"])
-    assert [math.isinf(x) for x in with_c.lower.tolist()] == [ball == "block", True]
+    assert [math.isinf(x) for x in with_c.lower.tolist()] == [True, True]
+
+
+@pytest.mark.parametrize(("c", "u", "infinite"), [(0.0, 1.0, True), (1.0, 0.0, True), (0.0, 0.0, False)])
+def test_a_dead_mode_at_the_very_distance_of_the_boundary(c: float, u: float, infinite: bool) -> None:
+    """λ̃ = -ε leaves √(2·0.2ε) for c and U: |c̃Ũ|/ε is unbounded where one of them is there already."""
+    model, target = one_mode(-0.2, c, u), parse_target("exponential:rate=1")
+    joint = linear_perturbed_error(model, target, [0.2], starts=2, steps=2)
+    block = linear_perturbed_error(model, target, [0.2], ball="block", starts=2, steps=2)
+    assert math.isinf(joint.lower.item()) is infinite
+    assert math.isinf(block.lower.item())
+
+
+@pytest.mark.parametrize("groups", [["w"], ["w", "U"]])
+def test_where_a_mode_that_stays_dead_lies_does_not_matter(groups: list[str]) -> None:
+    target = parse_target("polynomial:p=2")
+    found = []
+    for lam in (-1e-3, -1.0):
+        rates, inputs, outputs = torch.tensor([-1.0, lam]), torch.tensor([[1.0], [1.0]]), torch.tensor([1.0, 0.0])
+        model = DiagonalModel.from_lam(rates, inputs, outputs)
+        found.append(linear_perturbed_error(model, target, [0.5], groups=groups))
+        assert found[-1].margin.item() == -lam
+        assert error_at(moved(model, {g: tuple(x[0] for x in xs) for g, xs in found[-1].worst.items()}), [target])[
+            0
+        ].item() == pytest.approx(found[-1].lower.item(), rel=1e-9)
+    assert found[0].lower.item() == pytest.approx(found[1].lower.item(), rel=1e-9)
+    assert found[0].upper.item() == pytest.approx(found[1].upper.item(), rel=1e-9)
+
+
+def test_models_in_single_precision_are_computed_in_double() -> None:
+    model, target = one_mode(-1.0, f="exp"), parse_target("exponential:rate=1")
+    single = linear_perturbed_error(model.to(dtype=torch.float32), target, [0.1], groups=["w"])
+    double = linear_perturbed_error(model, target, [0.1], groups=["w"])
+    assert single.lower.dtype == torch.float64
+    assert single.upper.item() == pytest.approx(double.upper.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("f", ["exp", "softplus"])

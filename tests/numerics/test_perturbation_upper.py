@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from numerics import perturbation_split
 from numerics.models import DiagonalModel
 from numerics.perturbation import error_at, linear_perturbed_error
-from numerics.perturbation_ball import Ball, moved, random_moves, scaled
+from numerics.perturbation_ball import Ball, moved, random_moves, scaled, size
 from numerics.perturbation_dual import Terms, block_supremum, disk_supremum, golden, joint_supremum
-from numerics.perturbation_split import split_upper
+from numerics.perturbation_shares import error_on_grid, setting
+from numerics.perturbation_split import split_upper, worse_moves
 from numerics.perturbation_upper import increment_upper
 from numerics.targets import Target, parse_target
 
@@ -52,6 +54,12 @@ def a_model(m: int, d: int, seed: int, f: str = "exp", signs: bool = False, **se
     if complex_modes:
         c, U = c + 0.3j * torch.rand(m, generator=source), U + 0j
     return DiagonalModel.from_lam(lam, U, c, f, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def few_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of the ball are cheap to leave out where they are not what is tested."""
+    monkeypatch.setattr(perturbation_split, "_CUTS", 2)
 
 
 def split(model: DiagonalModel, targets: list[Target], ball: Ball, betas: Tensor, seed: int = 0) -> Tensor:
@@ -202,9 +210,52 @@ def test_split_beats_the_triangle_where_the_model_is_far_too_large() -> None:
     assert float(triangle) >= 1.15 * bracket.lower.item()
 
 
+def fitted(m: int) -> tuple[DiagonalModel, list[Target]]:
+    """Σ 4^i e^{-4^i t} as a model and as a target: moves either way are nearly as bad."""
+    rates = 4.0 ** torch.arange(m)
+    model = DiagonalModel.from_lam(-rates, rates[:, None], torch.ones(m), "direct")
+    return model, [parse_target("+".join(f"exponential:rate={rate}:scale={rate}" for rate in rates.tolist()))]
+
+
+@pytest.mark.parametrize("groups", [["w"], ["c"], ["w", "U", "c"]])
+@pytest.mark.parametrize("shape", ["joint", "block"])
+def test_parts_of_the_ball_are_sound_and_sharper(
+    groups: list[str], shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, targets = fitted(3)
+    ball, beta = Ball.of(model, shape, groups), 0.5
+    bracket = linear_perturbed_error(model, targets, [beta], ball=shape, groups=groups)
+    betas, wanted = torch.tensor([beta]), torch.tensor([True])
+    monkeypatch.setattr(perturbation_split, "_LOOSE", 1.0)
+    monkeypatch.setattr(perturbation_split, "_CUTS", 4)
+    cut = float(split_upper(model, targets, ball, betas, bracket.worst, wanted))
+    monkeypatch.setattr(perturbation_split, "_CUTS", 0)
+    whole = float(split_upper(model, targets, ball, betas, bracket.worst, wanted))
+    assert bracket.lower.item() <= cut <= whole
+    assert worst_at_random(model, targets, ball, beta, 300) <= cut
+    if groups == ["w"] and shape == "block":
+        assert cut < 0.9 * whole
+
+
+@pytest.mark.parametrize("shape", ["joint", "block"])
+def test_worse_moves_stay_in_the_ball_and_gain(shape: str) -> None:
+    model, targets = fitted(4)
+    ball, betas = Ball.of(model, shape, None), torch.tensor([0.1])
+    start = scaled(random_moves(model, ball, (1,), generator(0)), betas)
+    found = worse_moves(model, targets, ball, betas, start, torch.tensor([True]))
+    at = setting(model, targets, ball, betas[0])
+    assert at is not None
+    alone = [{group: tuple(x[0] for x in xs) for group, xs in way.items()} for way in (start, found)]
+    errors = [error_on_grid(at, way) for way in alone]
+    assert float(size(ball, found, 1)) <= 0.1 * (1 + 1e-12)
+    assert errors[0] < errors[1]
+    assert errors[1] == pytest.approx(float(error_at(moved(model, found), targets)[0]), rel=0.02)
+
+
 # --- invariances ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few_cuts")
 def test_bounds_do_not_depend_on_the_order_of_the_modes() -> None:
     model = a_model(4, 2, 5)
     order = torch.tensor([2, 0, 3, 1])
@@ -221,6 +272,7 @@ def test_bounds_do_not_depend_on_the_order_of_the_modes() -> None:
         assert bounds[0] == pytest.approx(bounds[1], rel=1e-10)
 
 
+@pytest.mark.usefixtures("few_cuts")
 @pytest.mark.parametrize("shape", ["joint", "block"])
 def test_bounds_of_a_batch_are_those_of_its_members(shape: str) -> None:
     parts = [a_model(3, 1, seed) for seed in (1, 2)]
@@ -251,6 +303,7 @@ def test_bounds_grow_with_the_radius_and_vanish_with_it() -> None:
         assert bool((bracket.upper.diff() >= 0).all())
 
 
+@pytest.mark.usefixtures("few_cuts")
 def test_split_leaves_out_what_is_not_wanted() -> None:
     model = a_model(2, 1, 0)
     ball, betas = Ball.of(model, "joint", None), torch.tensor([0.1, 0.2])

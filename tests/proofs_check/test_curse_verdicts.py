@@ -18,7 +18,7 @@ TARGET = parse_target("polynomial:p=1.5")
 
 @pytest.fixture(scope="module")
 def verdicts() -> dict[tuple[str, str, str], CurseVerdict]:
-    fs = ["direct", "exp", "softplus", "best:b=0.01", "best"]
+    fs = ["direct", "exp", "softplus", "best:b=0.01", "best:b=0", "best"]
     table = curse_table(TARGET, [2, 4, 8], fs, [0.1], modes=["plain", "unit-norm"])
     return {(v.reparam, v.modes, "".join(v.groups)): v for v in curse_verdicts(table)}
 
@@ -30,7 +30,7 @@ def test_the_vanilla_curse(verdicts: dict[tuple[str, str, str], CurseVerdict]) -
             assert (verdict.stable, verdict.bounded, verdict.verdict) == (False, False, Verdict.PROVED)
 
 
-@pytest.mark.parametrize("f", ["exp", "softplus", "best:b=0.01"])
+@pytest.mark.parametrize("f", ["exp", "softplus"])
 def test_what_a_stable_f_changes(verdicts: dict[tuple[str, str, str], CurseVerdict], f: str) -> None:
     assert verdicts[f, "plain", "w"].stable is True
     assert verdicts[f, "plain", "wUc"].stable is False
@@ -39,10 +39,32 @@ def test_what_a_stable_f_changes(verdicts: dict[tuple[str, str, str], CurseVerdi
         assert verdicts[f, "plain", groups].verdict is Verdict.PROVED
 
 
-def test_a_range_that_does_not_hold_the_rates(verdicts: dict[tuple[str, str, str], CurseVerdict]) -> None:
-    verdict = verdicts["best", "plain", "w"]
-    assert (verdict.bounded, verdict.stable) == (True, False)
-    assert "range" in verdict.reason
+@pytest.mark.parametrize("f", ["best", "best:b=0.01"])
+def test_a_range_that_does_not_hold_the_rates(verdicts: dict[tuple[str, str, str], CurseVerdict], f: str) -> None:
+    """Of all m: rates up to 100 hold those of the m asked for, and no more."""
+    for modes, groups in (("plain", "w"), ("unit-norm", "wUc")):
+        verdict = verdicts[f, modes, groups]
+        assert (verdict.bounded, verdict.stable) == (True, False)
+        assert "range" in verdict.reason
+    assert verdicts[f, "plain", "wUc"].bounded is False
+
+
+def test_few_modes_do_not_close_a_verdict_for_a_formula() -> None:
+    """The rates asked for lie in its range, those of larger m below 0.001 do not."""
+    table = curse_table(parse_target("polynomial:p=2"), [2, 3], ["-0.001-exp(w)"], [0.1], modes=["plain", "unit-norm"])
+    assert {v.verdict for v in curse_verdicts(table)} == {Verdict.INCONCLUSIVE}
+
+
+def test_a_unit_norm_mode_that_stops_at_the_boundary_is_closed_by_no_theorem() -> None:
+    table = curse_table(TARGET, [2, 3], ["relu"], [0.1], modes=["plain", "unit-norm"], groups=["w"])
+    assert [v.verdict for v in curse_verdicts(table)] == [Verdict.PROVED, Verdict.INCONCLUSIVE]
+
+
+def test_a_finite_sum_needs_no_rates_but_its_own() -> None:
+    target = parse_target("exponential:rate=1+exponential:rate=3")
+    table = curse_table(target, [2, 4], ["best:b=0.3", "best:b=0.5", "-0.001-exp(w)"], [0.1], groups=["w"])
+    found = [(v.bounded, v.stable, v.verdict) for v in curse_verdicts(table)]
+    assert found == [(True, stable, Verdict.PROVED) for stable in (True, False, True)]
 
 
 def test_every_claim_that_closes_a_verdict_exists(verdicts: dict[tuple[str, str, str], CurseVerdict]) -> None:
@@ -55,7 +77,7 @@ def row(m: int, lower: float, upper: float, initial: float) -> CurseRow:
 
 def numeric(rows: list[CurseRow]) -> CurseVerdict:
     """The verdict without a theorem: on a fitted sequence."""
-    table = CurseTable(TARGET, "fitted", "joint", tuple(rows), frozenset({"exp"}), ())
+    table = CurseTable(TARGET, "fitted", "joint", tuple(rows), {"exp": True}, ())
     return curse_verdicts(table)[0]
 
 
