@@ -169,7 +169,7 @@ def _unit_norm_gain(box: Box) -> _Gain:
 class _Disk(NamedTuple):
     """The multipliers over a box: |λ| and |1 - λ| at the centre, their largest and least values, sup|λ̃ - λ|.
 
-    `farthest` is the largest |λ̃|; `most` and `most_to_one` are those at which ‖λ̃^k‖ is largest, `least` where it is least.
+    `farthest` is the largest |λ̃|; `most` belongs to the λ̃ with the largest ‖λ̃^k‖, `least` to that with the least.
     `ends` are λ and the ends of its range where all of them are real and ≥ 0 (NaN elsewhere).
     """
 

@@ -32,7 +32,7 @@ TIMES: dict[str, dict[str, Any]] = {
     "bilinear": {"time": "discrete", "step_size": 0.2, "discretization": "bilinear"},
 }
 BOXES, STEPS, ANGLES = 8, 800, 3
-GRID = torch.cat([torch.zeros(1), torch.logspace(-6, 3, 3000)])
+GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-6, 3, 3000, dtype=torch.float64)])
 
 
 def modes(lam: Tensor, kind: str, time: str) -> DiagonalModel:
