@@ -239,7 +239,7 @@ def _recurrent_brackets(parameters: Parameters, context: Context) -> Evidence:
 
     memory, value, share = (float(sp.Rational(parameters[key])) for key in ("memory", "value", "modulus"))
     table: dict[str, Any] = {}
-    tightest = float("inf")
+    tightest, undecided = float("inf"), ""
     for name in parameters["reparameterizations"]:
         betas = [0.02, 0.2]
         for m in context.pick((8, 16), (4, 8, 16, 32)):
@@ -253,9 +253,11 @@ def _recurrent_brackets(parameters: Parameters, context: Context) -> Evidence:
                     text = f"{name}, m = {m}: E_m({radius}) ≥ {low:.5g} > {stated:.5g}"
                     return refuted(text, example, Verdict.SUPPORTED)
                 if high > stated * (1 + 1e-4):
-                    return inconclusive(f"{name}, m = {m}: E_m({radius}) ≤ {high:.5g} only, {stated:.5g} is stated")
+                    undecided = f"{name}, m = {m}: E_m({radius}) ≤ {high:.5g} only, {stated:.5g} is stated"
                 tightest = min(tightest, stated / low)
                 table[f"{name}, m = {m}, β = {radius}"] = [low, high, stated]
+    if undecided:  # a bracket elsewhere may refute, so this comes last
+        return inconclusive(undecided)
     return supported(f"every bracket lies below the bound, {tightest:.3f} times a lower end at best", table=table)
 
 
