@@ -1,4 +1,4 @@
-"""Checks of plain arguments; each raises ValueError with the argument's name and value, in one line."""
+"""Plain arguments: checks that raise ValueError with the name and value, in one line, and how values are shown."""
 
 from __future__ import annotations
 
@@ -39,3 +39,8 @@ def real_array(name: str, value: ArrayLike) -> NDArray[np.float64]:
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
     raise ValueError(f"{name}: an array of real numbers is needed, got {shown(repr(value))}")
+
+
+def json_number(x: float) -> float | str:
+    """The number itself, or "inf" or "-inf", which JSON has no number for."""
+    return x if abs(x) != float("inf") else ("inf" if x > 0 else "-inf")

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerics.expsum import explicit_weights
+from numerics.arguments import json_number
+from numerics.expsum import balanced_model, explicit_weights
 from numerics.fitted_sequence import fitted_weights
 from numerics.model_checks import check_choice
-from numerics.models import MODES, DiagonalModel, Layer
-from numerics.perturbation import json_number, linear_perturbed_error
+from numerics.models import MODES, DiagonalModel
+from numerics.perturbation import linear_perturbed_error
 from numerics.reparameterization import Reparameterization
 from numerics.spectral import spectral_measure
 from numerics.targets import Target
@@ -114,7 +115,7 @@ def curse_table(
     total, done, rows = len(fs) * len(modes) * len(sets) * len(dims), 0, []
     for f, limit in zip(fs, reach, strict=True):
         for kind in modes:
-            models = [_model(lam, weights, f, kind) for lam, weights in rules[limit]]
+            models = [balanced_model(lam, weights, _weights(f, lam), f, kind) for lam, weights in rules[limit]]
             for some in sets:
                 for m, model in zip(dims, models, strict=True):
                     rows += _rows(target, m, model, f.text, some, betas, ball, seed)
@@ -157,13 +158,8 @@ def _rule(target: Target, m: int, sequence: str, max_rate: float) -> tuple[np.nd
     return explicit_weights(target, m, max_rate) if sequence == "explicit" else fitted_weights(target, m, max_rate)
 
 
-def _model(lam: np.ndarray, weights: np.ndarray, f: Reparameterization, modes: str) -> DiagonalModel:
-    """c_i u_i ν_i = weight_i with |c_i| = |u_i|; the sign goes to c."""
-    w = f.inverse(torch.from_numpy(lam)) if f.name else _solved(f, lam)
-    gain = lam / (2 * lam - 1) if modes == "unit-norm" else np.ones_like(lam)
-    factor = torch.from_numpy(np.sqrt(np.abs(weights) / gain))
-    layer = Layer(w, factor[:, None])
-    return DiagonalModel((layer,), factor * torch.from_numpy(np.sign(weights)), f, modes=modes)
+def _weights(f: Reparameterization, lam: np.ndarray) -> Tensor:
+    return f.inverse(torch.from_numpy(lam)) if f.name else _solved(f, lam)
 
 
 def _solved(f: Reparameterization, lam: np.ndarray) -> Tensor:

@@ -34,6 +34,8 @@ from numerics.spectral import alias_error, log_density, spectral_measure
 from numerics.targets import GammaDensity, SpectralMeasure, Target
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from numerics.models import DiagonalModel
     from numerics.reparameterization import Reparameterization
 
@@ -92,7 +94,6 @@ def explicit_model(
     """
     import torch
 
-    from numerics.models import DiagonalModel
     from numerics.reparameterization import Reparameterization as Parameterization
 
     f = Parameterization(reparameterization) if isinstance(reparameterization, str) else reparameterization
@@ -104,9 +105,24 @@ def explicit_model(
         if f.name is None:
             raise
         raise ValueError(_out_of_reach(target, m, f.text, f.name, float(rates[-1]), str(error))) from None
-    gain = np.ones_like(rates) if modes == "plain" else rates / (2 * rates - 1)
-    factor = torch.from_numpy(np.sqrt(weights / gain))
-    return DiagonalModel.from_lam(lam, factor[:, None], factor.clone(), f, modes=modes)
+    return balanced_model(rates, weights, f.inverse(lam), f, modes)
+
+
+def balanced_model(lam: Array, weights: Array, w: Tensor, f: Reparameterization, modes: str) -> DiagonalModel:
+    """The model of Σ weight_i e^{lam_i t}, f(w) = lam, with |c_i| = |u_i| and the signs in c.
+
+        c_i u_i ν_i = weight_i,   ν_i = 1 (plain) or |λ_i|/(1 + 2|λ_i|) (unit-norm).
+
+    Shapes: lam, weights, w (m,). Raises: ValueError as DiagonalModel.
+    """
+    import torch
+
+    from numerics.models import DiagonalModel, Layer
+
+    gain = lam / (2 * lam - 1) if modes == "unit-norm" else np.ones_like(lam)
+    factor = torch.from_numpy(np.sqrt(np.abs(weights) / gain))
+    c = factor * torch.from_numpy(np.sign(weights))
+    return DiagonalModel((Layer(w, factor[:, None]),), c, f, modes=modes)
 
 
 def _out_of_reach(target: Target, m: int, text: str, name: str | None, lam: float, reason: str) -> str:

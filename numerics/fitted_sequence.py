@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.expsum import explicit_weights
+from numerics.quadrature import gauss_legendre
 from numerics.targets import Target
 
 Array = NDArray[np.float64]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_NODES = 8
+"""Of the Gauss-Legendre rule on a panel."""
 _SINGULAR = 1e-13
 _EVALUATIONS = 60
 _NARROWEST = 1e-3
@@ -83,8 +85,8 @@ def _quadrature(target: Target, rates: Array) -> tuple[Array, Array]:
     first = 1e-2 / float(rates.max())
     edges = np.concatenate([[0.0], np.geomspace(first, end, math.ceil(4 * math.log10(end / first)) + 1), target.breaks])
     edges = np.unique(edges[edges <= end])
-    half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
-    return (middle[:, None] + half[:, None] * _NODES).ravel(), np.sqrt((half[:, None] * _WEIGHTS).ravel())
+    times, weights = gauss_legendre(edges, _NODES)
+    return times, np.sqrt(weights)
 
 
 def _matrix(rates: Array, t: Array, weight: Array) -> Array:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from numerics.full_model import FullModel
 from numerics.kernel_cells import geometric_edges
+from numerics.quadrature import gauss_legendre
 from numerics.stability_radius import complex_stability_radius
 from numerics.targets import Target
 
@@ -139,10 +140,7 @@ def _window_quadrature(problem: Problem, per_doubling: int) -> tuple[float, floa
     end = float(edges[-1])
     breaks = [time for target in problem.targets for time in target.breaks if time < end]
     edges = np.unique(np.concatenate([edges, breaks]))
-    nodes, weights = np.polynomial.legendre.leggauss(6)
-    half = 0.5 * np.diff(edges)
-    times = (0.5 * (edges[1:] + edges[:-1])[:, None] + half[:, None] * nodes).ravel()
-    measure = (half[:, None] * weights).ravel()
+    times, measure = gauss_legendre(edges, 6)
     moved = FullModel(problem.model.A, problem.model.B, torch.cat([problem.model.C, problem.model.C @ problem.model.A]))
     kernels = moved.impulse_response(torch.from_numpy(times)).numpy()  # (T, 2, d)
     total = 0.0

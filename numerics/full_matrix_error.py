@@ -25,6 +25,7 @@ from torch import Tensor
 from numerics.full_matrix_bounds import Array, Ball, Problem, upper_ends
 from numerics.full_model import FullModel
 from numerics.kernel_cells import cut, geometric_edges, one_per_input
+from numerics.model_checks import check_bracketed
 from numerics.stability_radius import StabilityRadius, real_stability_radius
 from numerics.targets import Target
 
@@ -89,17 +90,9 @@ def full_matrix_error(
 def _checked(
     model: FullModel, targets: Target | Sequence[Target], betas: Sequence[float], ball: str, groups: Sequence[str]
 ) -> Problem:
-    if model.is_discrete:
-        raise ValueError("model: continuous time is needed for a full state matrix, got discrete time")
-    if model.batch_shape or model.dtype != torch.float64:
-        raise ValueError(f"model: float64 without batch axes is needed, got {model.dtype}, batch {model.batch_shape}")
-    if model.output_dim != 1:
-        raise ValueError(f"model: one output is needed, got {model.output_dim}")
+    check_bracketed(model, "a full state matrix", betas)
     if ball not in ("joint", "block"):
         raise ValueError(f"ball: must be 'joint' or 'block', got {ball!r}")
-    for beta in betas:
-        if not (beta >= 0 and math.isfinite(beta)):
-            raise ValueError(f"beta: each must be finite and at least 0, got {beta!r}")
     for group in groups:
         if group not in GROUPS:
             raise ValueError(f"groups: {group!r} is unknown; known: {', '.join(GROUPS)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +62,19 @@ def check_shape(name: str, value: Tensor, expected: Sequence[int | None]) -> Non
     if any(wanted is not None and size != wanted for size, wanted in zip(shape, expected, strict=True)):
         text = ", ".join("any" if wanted is None else str(wanted) for wanted in expected)
         raise ValueError(f"{name}: has shape {tuple(value.shape)}, its last axes should be ({text})")
+
+
+def check_bracketed(model: Any, kind: str, betas: Iterable[float]) -> None:
+    """What a perturbed error of a nonlinear, layered or full-matrix model needs: one such model in continuous time."""
+    if model.is_discrete:
+        raise ValueError(f"model: continuous time is needed for {kind}, got discrete time")
+    if model.batch_shape or model.dtype != torch.float64:
+        raise ValueError(f"model: float64 without batch axes is needed, got {model.dtype}, batch {model.batch_shape}")
+    if model.output_dim != 1:
+        raise ValueError(f"model: one output is needed, got {model.output_dim}")
+    for beta in betas:
+        if not (beta >= 0 and math.isfinite(beta)):
+            raise ValueError(f"beta: each must be finite and at least 0, got {beta!r}")
 
 
 def broadcast(tensors: Mapping[str, Tensor], axes: Sequence[int]) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from numerics.full_matrix_error import NO_UPPER, ErrorRow
 from numerics.kernel_cells import cut, geometric_edges, one_per_input
+from numerics.model_checks import check_bracketed
 from numerics.models import DiagonalModel
 from numerics.nonlinear_bounds import nonlinear_upper
 from numerics.nonlinear_simulation import Steps, output_and_rate, rest_output, steps_of
@@ -106,15 +107,7 @@ def _checked(
     groups: Sequence[str] | None,
     window: float | None,
 ) -> tuple[list[Target], Ball]:
-    if model.is_discrete:
-        raise ValueError("model: continuous time is needed for a nonlinear or layered model, got discrete time")
-    if model.batch_shape or model.dtype != torch.float64:
-        raise ValueError(f"model: float64 without batch axes is needed, got {model.dtype}, batch {model.batch_shape}")
-    if model.output_dim != 1:
-        raise ValueError(f"model: one output is needed, got {model.output_dim}")
-    for beta in betas:
-        if not (beta >= 0 and math.isfinite(beta)):
-            raise ValueError(f"beta: each must be finite and at least 0, got {beta!r}")
+    check_bracketed(model, "a nonlinear or layered model", betas)
     if window is not None and not (window > 0 and math.isfinite(window)):
         raise ValueError(f"window: must be positive and finite, got {window!r}")
     return one_per_input(targets, model.input_dim), Ball.of(model, ball, groups)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from numerics.arguments import json_number
 from numerics.models import DiagonalModel
 from numerics.norms import kernel_norms, sequence_norm
 from numerics.perturbation_ball import (
@@ -82,11 +83,6 @@ class PerturbedError:
             "ball": self.ball.kind,
             "groups": list(self.ball.groups),
         }
-
-
-def json_number(x: float) -> float | str:
-    """The number itself, or "inf"."""
-    return x if math.isfinite(x) else "inf"
 
 
 def linear_perturbed_error(

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from numerics.models import DiagonalModel
 from numerics.perturbation_ball import Ball, Move, chosen, farthest, moved, random_moves, scaled, size
+from numerics.quadrature import gauss_legendre
 from numerics.targets import Target
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_NODES = 8
+"""Of the Gauss-Legendre rule on a panel."""
 _PANELS_A_DECADE = 4
 _LIFETIMES = 45.0
 """How many 1/|λ| of the slowest mode the window holds: e^{-45} is below rounding."""
@@ -87,8 +89,7 @@ def _panels(model: DiagonalModel, targets: Sequence[Target], first: float, end: 
         edges.append(np.arange(1, _TURNS // 4) * turn)
     merged = np.unique(np.concatenate(edges))
     merged = merged[merged <= end]
-    half, middle = np.diff(merged) / 2, (merged[1:] + merged[:-1]) / 2
-    return (middle[:, None] + half[:, None] * _NODES).ravel(), (half[:, None] * _WEIGHTS).ravel()
+    return gauss_legendre(merged, _NODES)
 
 
 def _steps(end: float) -> tuple[np.ndarray, np.ndarray]:

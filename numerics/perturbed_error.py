@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import torch
 
+from numerics.arguments import json_number
 from numerics.full_matrix_error import GROUPS as MATRICES
 from numerics.full_matrix_error import full_matrix_error
 from numerics.full_model import FullModel
 from numerics.models import DiagonalModel
 from numerics.nonlinear_error import nonlinear_error
-from numerics.perturbation import json_number, linear_perturbed_error
+from numerics.perturbation import linear_perturbed_error
 from numerics.perturbation_ball import Ball
 from numerics.targets import Target
 

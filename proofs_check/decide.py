@@ -16,6 +16,7 @@ from typing import Any
 
 import sympy as sp
 
+from numerics.arguments import json_number
 from numerics.compiler import singular_parts
 from numerics.enclosure import DomainError, Interval, compile_interval
 from numerics.optimum import prove_nonnegative
@@ -74,7 +75,7 @@ class Decision:
         """JSON values only: brackets as [lo, hi], infinity as the string "inf"."""
 
         def bracket(value: Bracket | None) -> list[float | str] | None:
-            return None if value is None else [_json_number(value[0]), _json_number(value[1])]
+            return None if value is None else [json_number(value[0]), json_number(value[1])]
 
         return {
             "expression": self.expression,
@@ -90,13 +91,9 @@ class Decision:
             "gradient_over_weight": bracket(self.gradient_over_weight),
             "counterexample": None
             if self.counterexample is None
-            else {key: _json_number(x) if isinstance(x, float) else x for key, x in self.counterexample.items()},
+            else {key: json_number(x) if isinstance(x, float) else x for key, x in self.counterexample.items()},
             "reason": self.reason,
         }
-
-
-def _json_number(x: float) -> float | str:
-    return x if abs(x) != float("inf") else ("inf" if x > 0 else "-inf")
 
 
 def decide(
