@@ -101,9 +101,7 @@ def _expected_fall(measure: SpectralMeasure, count: int) -> float:
     return math.pi * math.sqrt(2 * (min(powers) - 1) * count) if powers else 0.0
 
 
-def _attempt(
-    measure: SpectralMeasure, count: int, depth: float
-) -> tuple[Array, tuple[float, float], float, int]:
+def _attempt(measure: SpectralMeasure, count: int, depth: float) -> tuple[Array, tuple[float, float], float, int]:
     """Values, what truncation may have added and taken away, the relative rounding error, and the rank."""
     nodes, step, dropped = quadrature(measure, depth)
     factor = cholesky(nodes, math.exp(-depth), _MAX_RANK)
@@ -149,9 +147,7 @@ def _by_lanczos(measure: SpectralMeasure, count: int) -> tuple[Array, Array, Arr
     return values, np.maximum(values - slack, 0.0), np.minimum(values + slack + dropped, norm_bound(measure))
 
 
-def signed_singular_values(
-    plus: SpectralMeasure, minus: SpectralMeasure, count: int
-) -> tuple[Array, Array, Array]:
+def signed_singular_values(plus: SpectralMeasure, minus: SpectralMeasure, count: int) -> tuple[Array, Array, Array]:
     """The same for ρ(t) = ∫ e^{-xt} d(μ₊ - μ₋): values, lower and upper bounds, to about 1e-14 of the largest.
 
     Γ = Σ_i S_i weight_i e_i ⊗ e_i with weights of μ₊ + μ₋ and S_i ∈ [-1, 1]; with A = X Xᵀ + Y Yᵀ the matrix Xᵀ S X is

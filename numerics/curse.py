@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from numerics.arguments import json_number
 from numerics.expsum import balanced_model, explicit_weights
@@ -23,18 +21,13 @@ from numerics.fitted_sequence import fitted_weights
 from numerics.model_checks import check_choice
 from numerics.models import MODES, DiagonalModel
 from numerics.perturbation import linear_perturbed_error
+from numerics.reach import largest_rate, weights_for
 from numerics.reparameterization import Reparameterization
 from numerics.spectral import spectral_measure
 from numerics.targets import Target
 
 SEQUENCES = ("explicit", "fitted")
 DEFAULT_GROUPS = (("w",), ("w", "U", "c"))
-_FARTHEST_WEIGHT = 700.0
-_SEARCHED = np.linspace(-60.0, 60.0, 4801)
-"""Where a w with f(w) = λ is looked for if f is a formula."""
-_INSIDE = 1 - 1e-9
-"""How far inside its range an f is asked for its end: the rounded end itself may have no w."""
-
 Progress = Callable[[int, int, str], None]
 
 
@@ -110,12 +103,12 @@ def curse_table(
             raise ValueError(f"{name}: at least one value is needed")
     sets = DEFAULT_GROUPS if groups is None else (tuple(groups),)
     fs = [Reparameterization(text) for text in reparams]
-    reach = [_reach(f) for f in fs]
+    reach = [largest_rate(f) for f in fs]
     rules = {limit: [_rule(target, m, sequence, limit) for m in dims] for limit in dict.fromkeys(reach)}
     total, done, rows = len(fs) * len(modes) * len(sets) * len(dims), 0, []
     for f, limit in zip(fs, reach, strict=True):
         for kind in modes:
-            models = [balanced_model(lam, weights, _weights(f, lam), f, kind) for lam, weights in rules[limit]]
+            models = [balanced_model(lam, weights, weights_for(f, lam), f, kind) for lam, weights in rules[limit]]
             for some in sets:
                 for m, model in zip(dims, models, strict=True):
                     rows += _rows(target, m, model, f.text, some, betas, ball, seed)
@@ -134,16 +127,6 @@ def curse_table(
     return CurseTable(target, sequence, ball, tuple(rows), complete, notes)
 
 
-def _reach(f: Reparameterization) -> float:
-    """sup|f| over the weights that matter: where it is finite, a little inside it."""
-    zero = torch.zeros((), dtype=torch.float64)
-    largest, before = (-float(f.bounds(zero, share * _FARTHEST_WEIGHT)[0]) for share in (1.0, 0.5))
-    if largest <= 0:
-        raise ValueError(f"reparam: {f.text[:60]!r} is nowhere negative, so that no λ = f(w) is stable")
-    still_grows = largest >= _FARTHEST_WEIGHT * _INSIDE and largest > 1.001 * before
-    return math.inf if still_grows else largest * _INSIDE
-
-
 def _holds(f: Reparameterization, limit: float, target: Target, most: int) -> bool | None:
     """Whether the range of f holds the rates of the explicit sequence for every m; every named f comes as near 0."""
     measure = spectral_measure(target)
@@ -156,31 +139,6 @@ def _holds(f: Reparameterization, limit: float, target: Target, most: int) -> bo
 
 def _rule(target: Target, m: int, sequence: str, max_rate: float) -> tuple[np.ndarray, np.ndarray]:
     return explicit_weights(target, m, max_rate) if sequence == "explicit" else fitted_weights(target, m, max_rate)
-
-
-def _weights(f: Reparameterization, lam: np.ndarray) -> Tensor:
-    return f.inverse(torch.from_numpy(lam)) if f.name else _solved(f, lam)
-
-
-def _solved(f: Reparameterization, lam: np.ndarray) -> Tensor:
-    """The w with f(w) = λ for a formula: of several in the range searched, the largest.
-
-    Raises ValueError where there is none.
-    """
-    from scipy.optimize import brentq  # slow to import
-
-    values = f(torch.from_numpy(_SEARCHED)).numpy()
-    found = []
-    for rate in lam:
-        signs = np.sign(values - rate)
-        crossings = np.flatnonzero(signs[:-1] * signs[1:] <= 0)
-        if not crossings.size:
-            ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
-            raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {rate:.6g} for w in {ends}")
-        left, right = _SEARCHED[crossings[-1] : crossings[-1] + 2]
-        gap = lambda x, rate=rate: float(f(torch.tensor(x, dtype=torch.float64))) / rate - 1  # noqa: E731
-        found.append(brentq(gap, left, right, xtol=1e-15, rtol=1e-15))
-    return torch.tensor(found, dtype=torch.float64)
 
 
 def _rows(

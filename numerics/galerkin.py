@@ -119,17 +119,13 @@ def _matrix(
     return matrix, math.sqrt(error)
 
 
-def _smooth_block(
-    kernel: Kernel, first: Panel, second: Panel, x: Array, w: Array, weighted: Array
-) -> Array:
+def _smooth_block(kernel: Kernel, first: Panel, second: Panel, x: Array, w: Array, weighted: Array) -> Array:
     half_s, half_t = 0.5 * (first[1] - first[0]), 0.5 * (second[1] - second[0])
     s, t = first[0] + half_s * (1 + x), second[0] + half_t * (1 + x)
     return np.asarray(math.sqrt(half_s) * math.sqrt(half_t) * weighted.T @ kernel(s[:, None] + t) @ weighted)
 
 
-def _broken_block(
-    kernel: Kernel, first: Panel, second: Panel, inside: Array, degree: int, x: Array, w: Array
-) -> Array:
+def _broken_block(kernel: Kernel, first: Panel, second: Panel, inside: Array, degree: int, x: Array, w: Array) -> Array:
     """∫ ρ(r) ∫ p_i(u) p_j(r-u) du dr, split where the inner range changes its form and at the breaks."""
     (s0, s1), (t0, t1) = first, second
     cuts = np.unique(np.concatenate([[s0 + t0, s0 + t1, s1 + t0, s1 + t1], inside]))
@@ -139,9 +135,7 @@ def _broken_block(
     return total
 
 
-def _pieces(
-    kernel: Kernel, first: Panel, second: Panel, cuts: Array, degree: int, x: Array, w: Array
-) -> Array:
+def _pieces(kernel: Kernel, first: Panel, second: Panel, cuts: Array, degree: int, x: Array, w: Array) -> Array:
     (s0, s1), (t0, t1) = first, second
     half = 0.5 * np.diff(cuts)[:, None]
     r = (cuts[:-1, None] + half * (1 + x)).ravel()

@@ -186,9 +186,7 @@ def _without_zeros(measure: SpectralMeasure) -> SpectralMeasure:
     )
 
 
-def _from_measures(
-    plus: SpectralMeasure, minus: SpectralMeasure, count: int
-) -> tuple[tuple[Array, Array, Array], str]:
+def _from_measures(plus: SpectralMeasure, minus: SpectralMeasure, count: int) -> tuple[tuple[Array, Array, Array], str]:
     empty = SpectralMeasure()
     if plus == minus:
         return (np.zeros(count), np.zeros(count), np.zeros(count)), "cauchy"
@@ -209,9 +207,7 @@ def _extended(target: Target, spectrum: HankelSpectrum) -> HankelSpectrum:
         found, (spectrum.values, spectrum.lower, spectrum.upper_estimate), strict=True
     ))  # fmt: skip
     lower_bounds = np.minimum(np.maximum(low, spectrum.lower), values)
-    return HankelSpectrum(
-        values, lower_bounds, upper, spectrum.derivative, f"{spectrum.method} and extended precision"
-    )
+    return HankelSpectrum(values, lower_bounds, upper, spectrum.derivative, f"{spectrum.method} and extended precision")
 
 
 def _in_time(target: Target, count: int, derivative: bool) -> tuple[Array, Array, Array]:

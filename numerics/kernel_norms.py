@@ -272,9 +272,7 @@ def _chunk_norms(target: Target, ends: Array, c: NDArray[Any], rates: NDArray[An
     return tuple(results)
 
 
-def _difference_values(
-    target: Target, ends: Array, c: NDArray[Any], rates: NDArray[Any]
-) -> tuple[Array, Array]:
+def _difference_values(target: Target, ends: Array, c: NDArray[Any], rates: NDArray[Any]) -> tuple[Array, Array]:
     """e and e' at the nodes of each panel, shape (batch, 2, panels, nodes), and half the panels' lengths."""
     half, times = _panel_times(ends[:-1], ends[1:])
     own = np.stack(_target_values(target, ends[:-1], ends[1:]))

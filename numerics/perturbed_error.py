@@ -1,8 +1,8 @@
 """The perturbed error E_m(β) of any model in one form: which method is for which model, and one table of rows.
 
-    one linear diagonal layer           numerics.perturbation
-    several layers, or a nonlinear σ    numerics.nonlinear_error
-    a full state matrix                 numerics.full_matrix_error
+one linear diagonal layer           numerics.perturbation
+several layers, or a nonlinear σ    numerics.nonlinear_error
+a full state matrix                 numerics.full_matrix_error
 """
 
 from __future__ import annotations

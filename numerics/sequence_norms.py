@@ -153,9 +153,7 @@ def _first_terms(target: Target | Array, rates: NDArray[Any], step: float, count
     return min(first, count)
 
 
-def _far_sums(
-    target: Target | Array, c: NDArray[Any], rates: NDArray[Any], step: float, begin: int, end: int
-) -> float:
+def _far_sums(target: Target | Array, c: NDArray[Any], rates: NDArray[Any], step: float, begin: int, end: int) -> float:
     """Σ |e_k| + Σ |e_k - e_{k-1}| over begin ≤ k < end, by ranges that double (see the module's text)."""
     positive = rates > 0
     c, rates = c[positive], rates[positive]

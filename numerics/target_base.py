@@ -1,6 +1,6 @@
 """What a target kernel ρ(t), t ≥ 0, knows: values, slopes, jumps, tails, decay, spectral measure; sums of kernels.
 
-    tail(T) = ∫_T^∞ |ρ(t)| dt,    tail_variation(T) = total variation of ρ on (T, ∞), with ρ(∞) = 0.
+tail(T) = ∫_T^∞ |ρ(t)| dt,    tail_variation(T) = total variation of ρ on (T, ∞), with ρ(∞) = 0.
 """
 
 from __future__ import annotations
@@ -163,9 +163,7 @@ class Target(ABC):
         check_samples(first, step)
         begin = (first - 1) * step
         integral, variation = self.tail(begin), self.tail_variation(begin)
-        return TailBounds(
-            max(0.0, integral.lower / step - variation.upper), integral.upper / step + variation.upper
-        )
+        return TailBounds(max(0.0, integral.lower / step - variation.upper), integral.upper / step + variation.upper)
 
     @property
     def is_integrable(self) -> bool:

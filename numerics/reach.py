@@ -1,0 +1,56 @@
+"""Which rates an f reaches, and the weights that reach them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from numerics.reparameterization import Reparameterization
+
+_FARTHEST_WEIGHT = 700.0
+_SEARCHED = np.linspace(-60.0, 60.0, 4801)
+"""Where a w with f(w) = λ is looked for if f is a formula."""
+_INSIDE = 1 - 1e-9
+"""How far inside its range an f is asked for its end: the rounded end itself may have no w."""
+
+
+def largest_rate(f: Reparameterization) -> float:
+    """sup|f| over negative λ = f(w), |w| ≤ 700: where it is finite, a little inside it; else inf.
+
+    Continuous time. Raises ValueError where f is nowhere negative.
+    """
+    zero = torch.zeros((), dtype=torch.float64)
+    largest, before = (-float(f.bounds(zero, share * _FARTHEST_WEIGHT)[0]) for share in (1.0, 0.5))
+    if largest <= 0:
+        raise ValueError(f"reparam: {f.text[:60]!r} is nowhere negative, so that no λ = f(w) is stable")
+    still_grows = largest >= _FARTHEST_WEIGHT * _INSIDE and largest > 1.001 * before
+    return math.inf if still_grows else largest * _INSIDE
+
+
+def weights_for(f: Reparameterization, lam: NDArray[np.float64]) -> Tensor:
+    """w with f(w) = λ: by the inverse branch of a named f; for a formula, of several with |w| ≤ 60, the largest.
+
+    Shapes: lam (m,); w (m,), float64. Raises ValueError where there is none.
+    """
+    return f.inverse(torch.from_numpy(lam)) if f.name else _solved(f, lam)
+
+
+def _solved(f: Reparameterization, lam: NDArray[np.float64]) -> Tensor:
+    from scipy.optimize import brentq  # slow to import
+
+    values = f(torch.from_numpy(_SEARCHED)).numpy()
+    found = []
+    for rate in lam:
+        signs = np.sign(values - rate)
+        crossings = np.flatnonzero(signs[:-1] * signs[1:] <= 0)
+        if not crossings.size:
+            ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
+            raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {rate:.6g} for w in {ends}")
+        left, right = _SEARCHED[crossings[-1] : crossings[-1] + 2]
+        gap = lambda x, rate=rate: float(f(torch.tensor(x, dtype=torch.float64))) / rate - 1  # noqa: E731
+        found.append(brentq(gap, left, right, xtol=1e-15, rtol=1e-15))
+    return torch.tensor(found, dtype=torch.float64)
