@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from fractions import Fraction
@@ -77,6 +77,21 @@ class Rule(StrEnum):
 
     explicit = "explicit"
     fitted = "fitted"
+
+
+class Fitting(StrEnum):
+    """How models are fitted: their best rates by variable projection, or all weights by gradient descent."""
+
+    optimal = "optimal"
+    gradient = "gradient"
+
+
+class Loss(StrEnum):
+    """What is made small: of the kernel's error the L² or the W^{1,∞} norm, or the mean square on sequences."""
+
+    l2 = "l2"
+    w1inf = "w1inf"
+    sequences = "sequences"
 
 
 BallKind = Annotated[Ball, typer.Option(help="β bounds all weights together, or each group by itself.")]
@@ -315,10 +330,113 @@ def curse(
     return 3 if any(found["verdict"] == "INCONCLUSIVE" for found in verdicts) else 0
 
 
-@app.command(epilog="Example: stablessm limit --target polynomial:p=2 --m 1,2,4,8")
+@app.command(epilog="Example: stablessm fit --target polynomial:p=1.5 --reparam exp,best --m 4,8 --out runs/a")
+def fit(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Option(metavar="SPEC,...", help="Kernels, as polynomial:p=1.5; each a target of its own.")
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(metavar="D", show_default="1", help="Inputs of a target: D kernels each, in order.")
+    ] = None,
+    reparam: Annotated[
+        str | None,
+        typer.Option(metavar="F1,F2,...", show_default="direct,exp,softplus,best", help="Names or formulas."),
+    ] = None,
+    dims: Annotated[
+        str | None, typer.Option("--m", metavar="M1,M2,...", show_default="4,8,16,32", help="Numbers of modes.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N", show_default="8", help="Starts: N seeds from the seed of stablessm on.")
+    ] = None,
+    mode: Annotated[
+        Fitting | None, typer.Option(show_default="optimal", help="Best rates by variable projection, or training.")
+    ] = None,
+    loss: Annotated[
+        Loss | None, typer.Option(show_default="l2", help="Norm of the kernel's error, or white-noise sequences.")
+    ] = None,
+    modes: Annotated[
+        str | None, typer.Option(metavar="KIND,...", show_default="plain", help="Any of plain, unit-norm.")
+    ] = None,
+    is_complex: Annotated[bool | None, typer.Option("--complex", help="Complex modes, λ = f(w) + iω.")] = None,
+    time: Annotated[Time | None, typer.Option(show_default="continuous", help="Time of the models.")] = None,
+    step_size: Annotated[
+        str | None, typer.Option(metavar="X", show_default="1", help="Time of a step: discrete time, sequences.")
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option(metavar="T", show_default="all times", help="End of the loss, or number of steps.")
+    ] = None,
+    rates: Annotated[
+        str | None, typer.Option("--lr", metavar="X1,X2,...", show_default="0.01", help="Learning rates (gradient).")
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(metavar="NAME,...", show_default="adam", help="Any of sgd, adam, adamw (gradient).")
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(metavar="N", show_default="100, gradient 2000", help="Steps at most.")
+    ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(metavar="N", show_default="16 to 512", help="Fits of one m that run, and are kept, as one."),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option(metavar="FILE", help='All of the above as JSON: {"target": [...], "m": [4, 8], ...}.')
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:1.")] = "auto",
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder that keeps finished fits: an ended run goes on there.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="local:2 for two processes; tcp://host:8786 for dask workers.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Fit models to targets and compare what they learned with what the theory allows.
+
+    Every combination of target, f, m and seed is a row: its errors, stability margin, the measured decay of its memory
+    and how near the bound of Theorem 3.3 comes to it. Exit code 3: every fit diverged.
+    """
+    given = {
+        "--target": target, "--inputs": inputs, "--reparam": reparam, "--m": dims, "--seeds": seeds, "--mode": mode,
+        "--loss": loss, "--modes": modes, "--complex": is_complex, "--time": time, "--step-size": step_size,
+        "--horizon": horizon, "--lr": rates, "--optimizer": optimizer, "--steps": steps, "--batch": batch,
+    }  # fmt: skip
+    asked = None if sweep is not None else _asked(given, context.obj)
+    from numerics.fit_grid import read_sweep, sweep_of_json
+    from numerics.sweep import json_rows, run_sweep
+
+    with _computing(), _said(), _bar() as on_progress:
+        if sweep is None:
+            grid = sweep_of_json(asked or {})
+        else:
+            beside = next((option for option, value in given.items() if value is not None), None)
+            if beside is not None:
+                raise BadInput(f"--sweep: the grid is in the file; {beside} cannot be given beside it")
+            grid = read_sweep(sweep)
+        try:
+            found = run_sweep(grid, folder=out, cluster=cluster, device=device, on_progress=on_progress)
+        except KeyboardInterrupt:
+            kept = f"finished units are kept in {out!r}, the same command goes on"
+            raise typer.Abort(f"interrupted; {'nothing is kept without --out' if out is None else kept}") from None
+    rows = json_rows(found)
+    answer = {"rows": rows, "asked": grid.as_json()}
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.fit_tables import fit_lines
+
+        _print_lines(fit_lines(answer, _width()))
+    return 3 if all(row["result"] == "diverged" for row in rows) else 0
+
+
+@app.command(epilog="Example: stablessm limit --target polynomial:p=2 --m 1,2,4,8 --fitted")
 def limit(
+    context: typer.Context,
     target: OneTarget,
     dims: Annotated[str, typer.Option("--m", metavar="M1,M2,...", help="Numbers of states.")] = "1,2,4,8",
+    fitted: Annotated[
+        bool, typer.Option("--fitted", help="Show beside it the errors of fitted and of explicit models.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how close m states can come to a target.
@@ -328,17 +446,44 @@ def limit(
     """
     sizes = parse_dims(dims)
     from numerics.hankel import limit_table
+    from numerics.limit_comparison import limit_comparison
     from numerics.targets import parse_target
 
-    with _computing():
+    with _computing(), _bar() as on_progress:
         kernel = parse_target(target)
-        answer = _defined(limit_table(kernel, sizes).as_json())
+        if fitted:
+            answer = limit_comparison(kernel, sizes, seed=context.obj, on_progress=on_progress).as_json()
+        else:
+            answer = limit_table(kernel, sizes).as_json()
+        answer = _defined(answer)
     if as_json:
         _print_json(answer)
     else:
         from proofs_check.tables import limit_lines
 
         _print_lines(limit_lines(answer, kernel, _width()))
+
+
+@app.command(epilog="Example: stablessm bench --quick")
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller sizes: under 40 s in place of 3 min.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the fitter beside named alternatives, in one run.
+
+    Optimal mode against Adam in a loop, SciPy's least squares and pyMOR's TF-IRKA (with the extra stablessm[bench]);
+    gradient mode against the loop; large batches. Nothing else should run meanwhile.
+    """
+    from numerics.fit_benchmark import FULL, QUICK, run_benchmark
+
+    with _computing(), _bar() as on_progress:
+        answer = _defined(run_benchmark(QUICK if quick else FULL, on_progress=on_progress).as_json())
+    if as_json:
+        _print_json(answer)
+    else:
+        from proofs_check.bench_lines import bench_lines
+
+        _print_lines(bench_lines(answer, _width()))
 
 
 # Arguments
@@ -368,6 +513,14 @@ def _computing() -> Iterator[None]:
             raise BadInput(_OUT_OF_RANGE) from None
         except KeyboardInterrupt:  # Typer would make it a silent exit code 130
             raise typer.Abort from None
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What the rooms warn of, as lines on standard error."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr, flush=True)
+        yield
 
 
 def _defined(answer: dict[str, Any]) -> dict[str, Any]:
@@ -417,6 +570,42 @@ def parse_dims(text: str) -> tuple[int, ...]:
     if max(sizes) > LARGEST_DIM:
         raise BadInput(f"--m {_quoted(text)}: {max(sizes)} is too large; at most {LARGEST_DIM} is allowed")
     return sizes
+
+
+def _asked(given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The options of `fit` as the axes of a sweep."""
+    option = {name: value for name, value in given.items() if value is not None}
+    if "--target" not in option:
+        raise BadInput("--target: a kernel is needed, as in --target polynomial:p=1.5; or --sweep FILE")
+    count = parse_count("--seeds", option.get("--seeds", "8"), least=1)
+    asked: dict[str, Any] = {
+        "target": parse_specs(option["--target"], parse_count("--inputs", option.get("--inputs", "1"), least=1)),
+        "reparam": parse_words("--reparam", option.get("--reparam", "direct,exp,softplus,best")),
+        "m": _distinct("--m", parse_dims(option.get("--m", "4,8,16,32"))),
+        "seeds": range(seed, seed + count),
+        "complex": option.get("--complex", False),
+    }
+    asked |= {name: option[f"--{name}"].value for name in ("mode", "loss", "time") if f"--{name}" in option}
+    asked |= {
+        name: parse_words(f"--{name}", option[f"--{name}"]) for name in ("modes", "optimizer") if f"--{name}" in option
+    }
+    for name in ("steps", "batch"):
+        if f"--{name}" in option:
+            asked[name] = parse_count(f"--{name}", option[f"--{name}"], least=1)
+    for text, name in (("--step-size", "step_size"), ("--horizon", "horizon")):
+        if text in option:
+            (asked[name],) = (float(value) for value in parse_numbers(text, option[text], most=1))
+    if "--lr" in option:
+        asked["learning_rate"] = [float(rate) for rate in parse_numbers("--lr", option["--lr"])]
+    return asked
+
+
+def parse_specs(text: str, inputs: int) -> list[list[str]]:
+    """`"airy,exponential"` as targets of so many kernels each; a comma between double quotes belongs to a file name."""
+    specs = [part.strip() for part in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text)]
+    if len(specs) % inputs:
+        raise BadInput(f"--target: {len(specs)} kernels do not make targets of {inputs} inputs each (--inputs)")
+    return [specs[start : start + inputs] for start in range(0, len(specs), inputs)]
 
 
 def parse_words(option: str, text: str | None) -> tuple[str, ...] | None:
@@ -563,8 +752,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_explain(error))
     except BadInput as error:
         return _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted")
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        _fail(str(stop) or "interrupted")
         return 130
     except (BrokenPipeError, SystemExit):  # Typer itself turns a broken pipe into SystemExit, and nothing else
         # the reader has gone, as in `stablessm claims | head -1`; nothing may be flushed into its pipe at exit

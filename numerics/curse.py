@@ -17,7 +17,7 @@ import numpy as np
 
 from numerics.arguments import json_number
 from numerics.expsum import balanced_model, explicit_weights
-from numerics.fitted_sequence import fitted_weights
+from numerics.fitted_sequence import fitted_kernel, fitted_sequence
 from numerics.model_checks import check_choice
 from numerics.models import MODES, DiagonalModel
 from numerics.perturbation import linear_perturbed_error
@@ -104,7 +104,8 @@ def curse_table(
     sets = DEFAULT_GROUPS if groups is None else (tuple(groups),)
     fs = [Reparameterization(text) for text in reparams]
     reach = [largest_rate(f) for f in fs]
-    rules = {limit: [_rule(target, m, sequence, limit) for m in dims] for limit in dict.fromkeys(reach)}
+    first = dict(zip(reversed(reach), reversed(fs), strict=True))
+    rules = {limit: _rules(target, dims, sequence, f, limit, seed) for limit, f in first.items()}
     total, done, rows = len(fs) * len(modes) * len(sets) * len(dims), 0, []
     for f, limit in zip(fs, reach, strict=True):
         for kind in modes:
@@ -137,8 +138,14 @@ def _holds(f: Reparameterization, limit: float, target: Target, most: int) -> bo
     return True if f.name is not None or solved else None
 
 
-def _rule(target: Target, m: int, sequence: str, max_rate: float) -> tuple[np.ndarray, np.ndarray]:
-    return explicit_weights(target, m, max_rate) if sequence == "explicit" else fitted_weights(target, m, max_rate)
+def _rules(
+    target: Target, dims: Sequence[int], sequence: str, f: Reparameterization, limit: float, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(lam, weights) of the sequence for every m."""
+    if sequence == "explicit":
+        return [explicit_weights(target, m, limit) for m in dims]
+    fits = fitted_sequence(target, dims, f, seed=seed)
+    return [fitted_kernel(fits[m]) for m in dims]
 
 
 def _rows(

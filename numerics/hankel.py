@@ -75,6 +75,10 @@ class LimitRow:
     error_lower: float
     resolved: bool = True
 
+    def as_json(self) -> dict[str, Any]:
+        """{"m", "hankel_singular_value", "error_lower"}, with "resolved": false where it is not True."""
+        return {key: value for key, value in vars(self).items() if key != "resolved" or not value}
+
 
 @dataclass(frozen=True)
 class LimitTable:
@@ -84,12 +88,8 @@ class LimitTable:
     rows: tuple[LimitRow, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """{"rows": [{"m", "hankel_singular_value", "error_lower"}]}, with "resolved": false where it is not True."""
-        return {
-            "rows": [
-                {key: value for key, value in vars(row).items() if key != "resolved" or not value} for row in self.rows
-            ]
-        }
+        """{"rows": [...]} of `LimitRow.as_json`."""
+        return {"rows": [row.as_json() for row in self.rows]}
 
 
 def hankel_singular_values(target: Target, count: int, derivative: bool = False) -> HankelSpectrum:

@@ -94,18 +94,29 @@ def curse_lines(answer: Mapping[str, Any], target: Any, sequence: str, ball: str
 
 
 def limit_lines(answer: Mapping[str, Any], target: Any, width: int | None) -> Iterator[str]:
-    """The limits of approximation; `answer` is their JSON form."""
+    """The limits of approximation, and what was reached where that was asked; `answer` is their JSON form."""
     yield from wrapped("No stable linear model with m states comes closer to the target than E_m(0)", width)
     yield from wrapped(f"in the norm {NORM}", width)
     yield from (*wrapped(f"target {target.spec}", width), "")
     unresolved = [not row.get("resolved", True) for row in answer["rows"]]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (str(row["m"]), f"{'≤ ' if coarse else ''}{row['hankel_singular_value']:.6g}", below(row["error_lower"]))
         for row, coarse in zip(answer["rows"], unresolved, strict=True)
     ]
-    yield from table(("m", "σ_{m+1}(Γ_ρ)", "E_m(0) ≥"), rows)
+    head: tuple[str, ...] = ("m", "σ_{m+1}(Γ_ρ)", "E_m(0) ≥")
+    if "error_fitted" in answer["rows"][0]:
+        rows = [(*row, *_reached(found)) for row, found in zip(rows, answer["rows"], strict=True)]
+        head = (*head, "fitted", "fitted/lower", "states", "explicit")
+    yield from table(head, rows)
     if any(unresolved):
         yield from ("", *wrapped("≤: float64 does not resolve this singular value; an estimate from above.", width))
+
+
+def _reached(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of the errors that fitted and explicit models have."""
+    fitted, explicit = float(row["error_fitted"]), row["error_explicit"]
+    ratio = f"{fitted / row['error_lower']:.3g}" if row["error_lower"] > 0 else "-"
+    return f"{fitted:.5g}", ratio, row["states"], "-" if explicit is None else f"{float(explicit):.5g}"
 
 
 def describe(model: Any) -> str:

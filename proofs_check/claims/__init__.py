@@ -39,6 +39,8 @@ MODULES = (
     "perturbed_sequences",
     "perturbed_repair",
     "perturbed_frequency",
+    "fitted_decay",
+    "fitted_margins",
 )
 
 

@@ -1,0 +1,319 @@
+"""What every fitted model is worth: errors, spectral margin, measured decay, and the bound of Theorem 3.3 beside it.
+
+Rows with the same targets, f and kind of modes are evaluated together:
+
+    error_l2         (∫_0^T |ρ - ρ̂|² dt)^{1/2}, T the horizon of the problem; (Σ_k |Δρ(kΔ) - ρ̂_k|²)^{1/2}
+    error_w1inf      ∫|ρ - ρ̂| + its total variation on R, over all times; a sum over the inputs, as for the square
+    margin           min|Re λ|, in discrete time 1 - max|λ|
+    decay_rate       the interval of the rate that numerics.decay sees in M(Ĥ)(t) = |ρ̂(t)|_1 late in its life
+    bound_ratio_min  the smallest √d |c|_2 |νU|_2 e^{-margin t}/M(Ĥ)(t), over a grid of times and in the limit
+    bound_ratio_late the limit of that ratio as t → ∞, where the slowest modes alone count
+    finite_up_to     the β up to which E_m(β) is finite when all weights move
+
+The decay is measured between 40 and 240 memory times of the slowest mode that is seen, where all others are gone unless
+their rates nearly agree; for one slowest oscillation at times of equal phase. Rates are per unit of time or per step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from numerics.arguments import json_number
+from numerics.decay import estimate_decay
+from numerics.decay_bounds import largest_phase
+from numerics.finite_radius import finite_up_to
+from numerics.fit_problem import FitProblem, Fits, Result
+from numerics.l2_errors import l2_squares, l2_step_squares, powers
+from numerics.models import DiagonalModel, Layer
+from numerics.norms import kernel_norms, sequence_norm
+from numerics.targets import Target
+
+Array = NDArray[np.float64]
+
+_TOGETHER = 64
+"""Rows whose kernels share one grid of panels, those of similar oscillation."""
+_LATE = (40.0, 240.0)
+_DECAY_POINTS = 48
+_RATIO_POINTS = 120
+_LIVE = 45.0
+_UNSEEN = 1e-14
+"""A coefficient below this part of the largest is taken for a mode that is not seen."""
+_SAME_RATE = 1e-13
+_AT_ITS_LIMIT = 1e-12
+_RATIOS = ("bound_ratio_min", "ratio_time", "bound_ratio_late")
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """The evaluation of one fit; see the module's text.
+
+    target: the specs of its inputs, separated by commas. An error is inf where the fit diverged, its weights are no
+    stable model, or the target is not in L¹; None where it would take too long. The other numbers are None where they
+    do not exist; ratio_time is where bound_ratio_min was found, inf in the limit t → ∞; bound_ratio_late is inf where
+    the slowest mode is not seen, None for several slowest oscillations.
+    """
+
+    target: str
+    reparam: str
+    modes: str
+    m: int
+    seed: int
+    error_l2: float | None
+    error_w1inf: float | None
+    margin: float | None
+    decay_rate: tuple[float, float] | None
+    bound_ratio_min: float | None
+    ratio_time: float | None
+    bound_ratio_late: float | None
+    finite_up_to: float | None
+    result: Result
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields by name, infinity as "inf", the result in lower case."""
+        numbers = ("error_l2", "error_w1inf", "margin", "finite_up_to", *_RATIOS)
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        found |= {name: None if found[name] is None else json_number(found[name]) for name in numbers}
+        found["decay_rate"] = None if self.decay_rate is None else [json_number(end) for end in self.decay_rate]
+        return found | {"result": self.result.name.lower()}
+
+
+def evaluate_fits(fits: Fits) -> list[FitRow]:
+    """One FitRow for every fit, in their order.
+
+    On the CPU in float64, about 5 ms a row at m = 16, most of it the estimate of the decay; long memory in discrete
+    time costs more. Source: Definitions 2.1 and 2.5, Theorem 3.3.
+    """
+    problem = fits.problem
+    outcomes = fits.results()
+    rows = [_failed(problem, row, outcome) for row, outcome in enumerate(outcomes)]
+    weights = _Weights.of(fits)
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row, outcome in enumerate(outcomes):
+        if outcome is not Result.DIVERGED:
+            key = (problem.target_index[row], problem.reparameterizations[row], problem.modes[row])
+            groups.setdefault(key, []).append(row)
+    for members in groups.values():
+        good = weights.stable(problem, members)
+        if good:
+            model = weights.model(problem, good)
+            found = _evaluated(model, problem.targets[good[0]], problem)
+            for place, row in enumerate(good):
+                rows[row] = replace(rows[row], **{name: values[place] for name, values in found.items()})
+    return rows
+
+
+def _failed(problem: FitProblem, row: int, outcome: Result) -> FitRow:
+    return FitRow(
+        target=",".join(target.spec for target in problem.targets[row]),
+        reparam=problem.reparameterizations[row].specification,
+        modes=problem.modes[row],
+        m=problem.m,
+        seed=problem.seeds[row],
+        error_l2=math.inf,
+        error_w1inf=math.inf,
+        margin=None,
+        decay_rate=None,
+        bound_ratio_min=None,
+        ratio_time=None,
+        bound_ratio_late=None,
+        finite_up_to=None,
+        result=outcome,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """All weights of the fits on the CPU in double precision."""
+
+    w: torch.Tensor
+    U: torch.Tensor
+    c: torch.Tensor
+    omega: torch.Tensor | None
+
+    @staticmethod
+    def of(fits: Fits) -> _Weights:
+        kept = [None if x is None else x.detach().cpu() for x in (fits.w, fits.U, fits.c, fits.omega)]
+        w, U, c, omega = (x if x is None else x.to(torch.complex128 if x.is_complex() else torch.float64) for x in kept)
+        assert w is not None
+        assert U is not None
+        assert c is not None
+        return _Weights(w, U, c, omega)
+
+    def stable(self, problem: FitProblem, rows: Sequence[int]) -> list[int]:
+        """The rows, all with one f, whose weights are finite and give a stable model."""
+        index = torch.tensor(rows)
+        finite = torch.ones(len(rows), dtype=torch.bool)
+        for x in (self.w, self.U, self.c, self.omega):
+            if x is not None:
+                finite &= torch.isfinite(x[index]).flatten(1).all(1)
+        value = problem.reparameterizations[rows[0]](torch.where(finite[:, None], self.w[index], 1.0))
+        inside = value.abs() < 1 if problem.time == "discrete" else (value < 0) & torch.isfinite(value)
+        keep = finite & inside.all(1)
+        return [row for row, good in zip(rows, keep.tolist(), strict=True) if good]
+
+    def model(self, problem: FitProblem, rows: Sequence[int]) -> DiagonalModel:
+        """The models of the rows, which have one f and one kind of modes, as a batch."""
+        index = torch.tensor(rows)
+        omega = None if self.omega is None else self.omega[index]
+        layer = Layer(self.w[index], self.U[index], omega)
+        f, modes = problem.reparameterizations[rows[0]], problem.modes[rows[0]]
+        return DiagonalModel((layer,), self.c[index][:, None], f, modes=modes, time=problem.time)
+
+
+def _evaluated(model: DiagonalModel, targets: Sequence[Target], problem: FitProblem) -> dict[str, list[Any]]:
+    """The columns of FitRow for a batch of models with the same targets."""
+    lam = model.lam().numpy()
+    coefficients = (model.c[:, 0, :, None] * model.drive()).numpy()  # (B, m, d)
+    columns: dict[str, list[Any]] = _errors(targets, coefficients, lam, problem)
+    columns["margin"] = model.stability_margin.tolist()
+    columns["finite_up_to"] = finite_up_to(model).tolist()
+    gain = model.input_dim**0.5 * torch.linalg.vector_norm(model.c[:, 0], dim=-1)
+    gain = gain * torch.linalg.matrix_norm(model.drive(), ord=2) * (2 if model.is_complex else 1)
+    kernels = [_Kernel(*pair, model.is_discrete) for pair in zip(coefficients, lam, strict=True)]
+    ratios = [kernel.ratios(size) for kernel, size in zip(kernels, gain.tolist(), strict=True)]
+    columns |= {name: list(column) for name, column in zip(_RATIOS, zip(*ratios, strict=True), strict=True)}
+    columns["decay_rate"] = [kernel.decay_rate() for kernel in kernels]
+    return columns
+
+
+# Errors
+
+
+def _errors(
+    targets: Sequence[Target], coefficients: NDArray[Any], lam: NDArray[Any], problem: FitProblem
+) -> dict[str, list[float | None]]:
+    """Both errors of every row, rows of similar oscillation together."""
+    order = np.argsort(np.max(np.abs(lam.imag) / _distance(lam, problem.time), axis=1), kind="stable")
+    squares, sizes = np.zeros(len(lam)), np.zeros(len(lam))
+    for begin in range(0, len(order), _TOGETHER):
+        some = order[begin : begin + _TOGETHER]
+        for place, target in enumerate(targets):
+            squares[some] += _halved(_square, problem, target, coefficients[some, :, place], lam[some])
+            sizes[some] += _halved(_norm, problem, target, coefficients[some, :, place], lam[some])
+    return {"error_l2": _known(np.sqrt(squares)), "error_w1inf": _known(sizes)}
+
+
+def _distance(lam: NDArray[Any], time: str) -> Array:
+    return np.asarray(1 - np.abs(lam) if time == "discrete" else -lam.real)
+
+
+def _square(problem: FitProblem, target: Target, c: NDArray[Any], lam: NDArray[Any]) -> Array:
+    if problem.time == "discrete":
+        return l2_step_squares(target, c, lam, problem.step_size, problem.horizon)
+    return l2_squares(target, c, lam, problem.horizon)
+
+
+def _norm(problem: FitProblem, target: Target, c: NDArray[Any], lam: NDArray[Any]) -> Array:
+    if not target.is_integrable:
+        return np.full(len(lam), math.inf)
+    if problem.time == "continuous":
+        norms = kernel_norms(target, c, lam)
+        return norms.size + norms.change
+    step = problem.step_size
+    return np.array([step * sequence_norm(target, a / step, x, step).value for a, x in zip(c, lam, strict=True)])
+
+
+def _halved(
+    error: Callable[[FitProblem, Target, NDArray[Any], NDArray[Any]], Array],
+    problem: FitProblem,
+    target: Target,
+    c: NDArray[Any],
+    lam: NDArray[Any],
+) -> Array:
+    """An error of the rows; where it refuses them, in halves, and NaN for a single row that it refuses."""
+    try:
+        return error(problem, target, c, lam)
+    except ValueError:
+        if len(lam) == 1:
+            return np.array([math.nan])
+        parts = (slice(None, len(lam) // 2), slice(len(lam) // 2, None))
+        return np.concatenate([_halved(error, problem, target, c[part], lam[part]) for part in parts])
+
+
+def _known(values: Array) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+# Memory
+
+
+@dataclass(frozen=True, eq=False)
+class _Kernel:
+    """ρ̂ of one model: coefficients (m, d) and λ (m,), in discrete time multipliers."""
+
+    coefficients: NDArray[Any]
+    lam: NDArray[Any]
+    discrete: bool
+
+    def rates(self) -> Array:
+        """The decay of each mode per unit of time or step, inf for λ = 0 in discrete time."""
+        if not self.discrete:
+            return np.asarray(-self.lam.real)
+        with np.errstate(divide="ignore"):
+            return np.asarray(-np.log(np.abs(self.lam)))
+
+    def memory(self, times: Array) -> Array:
+        """|ρ̂(t)|_1."""
+        waves = powers(self.lam, times) if self.discrete else np.exp(np.multiply.outer(self.lam, times))
+        sums = self.coefficients.T @ waves
+        return np.asarray(np.abs(2 * sums.real if np.iscomplexobj(waves) else sums).sum(0))
+
+    def ratios(self, gain: float) -> tuple[float | None, float | None, float | None]:
+        """The least gain·e^{-margin t}/|ρ̂(t)|_1, where it is (inf for the limit), and its limit; None where ρ̂ = 0."""
+        rates = self.rates()
+        slow, fast = float(rates.min()), float(np.abs(rates if self.discrete else self.lam).max())
+        start = 1.0 if self.discrete else 1e-2 / fast
+        times = np.append(0.0, np.geomspace(start, max(_LIVE / slow, 2 * start), _RATIO_POINTS))
+        times = np.unique(np.rint(times)) if self.discrete else times
+        waves = np.exp(np.multiply.outer(np.minimum(slow - rates, 0.0), times))  # e^{margin t} e^{λt} cannot underflow
+        if np.iscomplexobj(self.lam):
+            angles = np.angle(self.lam) if self.discrete else self.lam.imag
+            waves = waves * np.exp(1j * np.multiply.outer(angles, times))
+        elif self.discrete:
+            waves = np.where((self.lam < 0)[:, None] & (times % 2 == 1), -waves, waves)
+        sums = self.coefficients.T @ waves
+        sizes = np.abs(2 * sums.real if np.iscomplexobj(sums) else sums).sum(0)
+        place, last = int(np.argmax(sizes)), self._last(rates, slow)
+        largest = max(float(sizes[place]), last or 0.0)
+        if not largest > 0:
+            return None, None, None
+        late = None if last is None else (gain / last if last > 0 else math.inf)
+        at_infinity = last is not None and last > largest * (1 - _AT_ITS_LIMIT)
+        return gain / largest, math.inf if at_infinity else float(times[place]), late
+
+    def _last(self, rates: Array, slow: float) -> float | None:
+        """lim sup of |ρ̂(t)|_1 e^{margin t}; None where several oscillations are slowest."""
+        slowest = rates <= slow * (1 + _SAME_RATE)
+        parts = self.coefficients[slowest]
+        if np.iscomplexobj(self.lam):
+            return largest_phase(torch.from_numpy(2 * parts[0])) if len(parts) == 1 else None
+        signs = np.where(self.lam[slowest] < 0, -1.0, 1.0)[:, None] if self.discrete else np.ones((len(parts), 1))
+        return max(float(np.abs((s * parts).sum(0)).sum()) for s in (np.ones_like(signs), signs))
+
+    def decay_rate(self) -> tuple[float, float] | None:
+        sizes, rates = np.abs(self.coefficients).max(axis=1), self.rates()
+        seen = (sizes > _UNSEEN * sizes.max(initial=0.0)) & np.isfinite(rates)
+        if not seen.any():
+            return None
+        slow = float(rates[seen].min())
+        times = np.linspace(_LATE[0] / slow, _LATE[1] / slow, _DECAY_POINTS)
+        if self.discrete:
+            times = np.unique(np.rint(times))
+        elif np.iscomplexobj(self.lam):
+            times = self._of_equal_phase(times, float(np.abs(self.lam.imag[seen & (rates == slow)]).max()))
+        return estimate_decay(times, self.memory(times)).rate_interval
+
+    @staticmethod
+    def _of_equal_phase(times: Array, frequency: float) -> Array:
+        """The times moved to multiples of half the period, where that leaves them apart."""
+        if frequency * (times[1] - times[0]) < 2 * math.pi:
+            return times
+        period = math.pi / frequency
+        return np.rint(times / period) * period

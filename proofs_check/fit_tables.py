@@ -1,0 +1,85 @@
+"""The table that the command line prints of fits: of every target, f and m the best of the seeds, as lines of text."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from proofs_check.tables import above, below, table, wrapped
+
+REACHED = 1.01
+"""A seed has reached the best one if its error is at most this many times the best error."""
+_GROUP = ("target", "modes", "optimizer", "learning_rate")
+_HEADS = ("f", "m", "error L²", "error W", "seeds", "margin", "decay rate", "bound/M", "results")
+_NONE = "-"
+
+
+def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    """The best fits, a table for each target and kind of modes; `answer` holds "rows" and the grid "asked"."""
+    asked, rows = answer["asked"], answer["rows"]
+    judged = "error_w1inf" if asked["loss"] == "w1inf" else "error_l2"
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(name) for name in _GROUP), []).append(row)
+    yield from wrapped(_intention(asked), width)
+    for (target, modes, optimizer, rate), members in groups.items():
+        how = "" if optimizer is None else f", {optimizer} with learning rate {rate:g}"
+        yield from ("", *wrapped(f"target {target}, {modes} modes{how}", width))
+        cells: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+        for row in members:
+            cells.setdefault((row["reparam"], row["m"]), []).append(row)
+        yield from table(_HEADS, [_best_line(f, m, some, judged) for (f, m), some in cells.items()])
+    yield ""
+    for note in _notes(asked, judged):
+        yield from wrapped(note, width)
+
+
+def _intention(asked: Mapping[str, Any]) -> str:
+    kind = "complex" if asked["complex"] else "real"
+    time = "continuous time" if asked["time"] == "continuous" else f"discrete time, step size {asked['step_size']:g}"
+    horizon = "" if asked["horizon"] == "inf" else f", horizon {asked['horizon']:g}"
+    return f"Fits in {asked['mode']} mode, loss {asked['loss']}, {kind} modes, {time}{horizon}"
+
+
+def _best_line(f: str, m: int, rows: Sequence[Mapping[str, Any]], judged: str) -> tuple[str, ...]:
+    errors = [_number(row[judged]) for row in rows]
+    counts = Counter(row["result"] for row in rows)
+    results = ", ".join(f"{count} {result.replace('_', ' ')}" for result, count in counts.most_common())
+    least = min(errors)
+    if not math.isfinite(least):
+        return f, str(m), *[_NONE] * 6, results
+    best = rows[errors.index(least)]
+    reached = sum(error <= REACHED * least for error in errors)
+    decay = best["decay_rate"]
+    return (
+        f,
+        str(m),
+        _shown(best["error_l2"]),
+        _shown(best["error_w1inf"]),
+        f"{reached}/{len(rows)}",
+        _shown(best["margin"]),
+        _NONE if decay is None else f"[{below(decay[0], 4)}, {above(decay[1], 4)}]",
+        _shown(best["bound_ratio_min"]),
+        results,
+    )
+
+
+def _notes(asked: Mapping[str, Any], judged: str) -> Iterator[str]:
+    name = "W" if judged == "error_w1inf" else "L²"
+    yield f"Of each m the seed with the least error {name}; seeds: how many come within 1 % of it."
+    discrete = asked["time"] == "discrete"
+    change = "Σ|e_k| + Σ|e_k - e_{k-1}|" if discrete else "∫|e| + total variation of e"
+    yield f"error W: {change}, e the error of the kernel. margin: {'1 - max|λ|' if discrete else 'min|Re λ|'}."
+    yield "decay rate: that of the measured memory function M, an interval."
+    yield "bound/M: the least ratio of the bound of Theorem 3.3, in its sharp form, to M over all times."
+
+
+def _number(value: float | str | None) -> float:
+    """inf for an error that is infinite or not known."""
+    return math.inf if value is None else float(value)
+
+
+def _shown(value: float | str | None) -> str:
+    return _NONE if value is None else f"{float(value):.4g}"
