@@ -474,7 +474,8 @@ def bench(
     Optimal mode against Adam in a loop, SciPy's least squares and pyMOR's TF-IRKA (with the extra stablessm[bench]);
     gradient mode against the loop; large batches. Nothing else should run meanwhile.
     """
-    from numerics.fit_benchmark import FULL, QUICK, run_benchmark
+    from numerics.benchmark_rows import FULL, QUICK
+    from numerics.fit_benchmark import run_benchmark
 
     with _computing(), _bar() as on_progress:
         answer = _defined(run_benchmark(QUICK if quick else FULL, on_progress=on_progress).as_json())

@@ -88,13 +88,13 @@ class Tally:
             with _Mode(tally):
                 original(thread)
 
-        threading.Thread.run = run  # type: ignore[method-assign]
+        threading.Thread.run = run  # type: ignore[method-assign, assignment]
         self._mode = _Mode(self)
-        self._mode.__enter__()
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._mode.__exit__(*error)
+        self._mode.__exit__(*error)  # type: ignore[no-untyped-call]
         threading.Thread.run = self._run  # type: ignore[method-assign]
 
     def meet(self, value: Tensor) -> None:

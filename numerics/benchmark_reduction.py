@@ -32,6 +32,10 @@ _STARTS = ((0.1, 10.0), (0.001, 10.0))
 """Intervals over which the first poles are spread, in units of 1/s."""
 
 
+class NotConvergedError(RuntimeError):
+    """No start led TF-IRKA to a stable model with real poles."""
+
+
 def has_pymor() -> bool:
     """Whether pyMOR can be imported; it comes with the extra `bench`."""
     return importlib.util.find_spec("pymor") is not None
@@ -50,8 +54,7 @@ def transfer_function(target: Polynomial, z: complex) -> tuple[complex, complex]
 def reduced_model(target: Polynomial, m: int) -> tuple[Array, Array]:
     """(lam, weights) of the best ρ̂ = Σ weight_i e^{lam_i t}, λ_i < 0, that TF-IRKA finds; both have shape (m,).
 
-    Source: the module's text. Raises ImportError without pyMOR, ValueError where m < 1, RuntimeError where no start
-    leads to real stable poles.
+    Source: the module's text. Raises ImportError without pyMOR, ValueError where m < 1, NotConvergedError.
     """
     check_count("m", m, 1)
     from pymor.core.logger import set_log_levels
@@ -74,7 +77,7 @@ def reduced_model(target: Polynomial, m: int) -> tuple[Array, Array]:
         if poles.real.max() < 0 and not np.any(poles.imag):
             found.append((poles.real, residues.real))
     if not found:
-        raise RuntimeError(f"TF-IRKA found no real stable model of order {m} for {target.spec}")
+        raise NotConvergedError(f"TF-IRKA found no real stable model of order {m} for {target.spec}")
     return min(found, key=lambda pair: l2_error(target, *pair))
 
 

@@ -1,17 +1,18 @@
 """Units of a sweep on many processes or machines, through dask.distributed (the extra `cluster`).
 
-    local:2            two worker processes on this machine, with one thread each
+    local:2            two worker processes on this machine
     tcp://host:8786    the workers of a scheduler that runs there (`dask scheduler`, `dask worker tcp://host:8786`)
 
-Every unit is a task, its result is handed over as soon as it is there, in any order. A unit whose worker dies is
-computed again on another one; the results of the others are with the client by then. Every worker needs the same
-versions of the libraries as this machine, else the rows would differ in their last digits.
+Every unit is a task, its result is handed over as soon as it is there, in any order. A worker that dies costs the unit
+that it worked on, which another one computes again, and one finished so shortly before that it still held it. Every
+worker needs the same versions of the libraries as this machine, else the rows would differ in their last digits.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -93,11 +94,11 @@ def _completed(
 def _task(
     worker: Callable[..., Columns], sweep: Sweep, unit: Unit, settings: Mapping[str, Any], versions: Mapping[str, str]
 ) -> Columns:
-    """On the worker: one unit, on one thread."""
+    """On the worker: one unit."""
     for name, here in library_versions().items():
         if here != versions[name]:
             raise ValueError(f"cluster: a worker has {name} {here}, this machine {versions[name]}; make them equal")
-    with one_thread():
+    with one_thread():  # but for what the settings say
         return worker(sweep, unit, **settings)
 
 
@@ -119,6 +120,7 @@ def _client(cluster: str) -> Iterator[Client]:
                 silence_logs=logging.CRITICAL,
             )  # fmt: skip
             with local, Client(local) as client:
+                client.run(_leave_interrupts_to_the_client)
                 yield client
             return
         try:
@@ -131,3 +133,8 @@ def _client(cluster: str) -> Iterator[Client]:
             except TimeoutError:
                 raise ValueError(f"cluster: the scheduler at {shown(cluster)} has no workers") from None
             yield client
+
+
+def _leave_interrupts_to_the_client() -> None:
+    """On a worker of this machine: a terminal sends Ctrl-C to it as well, and it would print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

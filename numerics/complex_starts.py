@@ -25,12 +25,16 @@ _RANK_TOLERANCE = 1e-10
 
 
 def complex_starts(
-    columns: KernelColumns, targets: Sequence[Target], generator: np.random.Generator, start: int
+    columns: KernelColumns,
+    targets: Sequence[Target],
+    found: NDArray[np.complex128],
+    generator: np.random.Generator,
+    start: int,
 ) -> NDArray[np.complex128]:
     """λ of m modes in the upper half-plane for one start (m,), in discrete time log λ.
 
-    Even starts are the Hankel matrix's, from the third on perturbed; odd ones spread rates over the time scales and
-    frequencies up to what the shortest of them shows.
+    Even starts are those `found` by `hankel_modes`, from the third on perturbed; odd ones spread rates over the time
+    scales and frequencies up to what the shortest of them shows.
     """
     m, unit = columns.columns // 2, columns.unit
     scales = [s / unit for target in targets for s in target.time_scales]
@@ -41,7 +45,6 @@ def complex_starts(
         fast, highest = min(fast, 2.0), min(highest, 3.0)
     fast = max(fast, 1.5 * slow)
     if start % 2 == 0:
-        found = _hankel_modes(columns, targets, span, m)
         missing = m - len(found)
         extra = np.exp(generator.uniform(math.log(slow), math.log(fast), missing))
         lam = np.concatenate([found, -extra + 1j * generator.uniform(0, highest, missing)])
@@ -53,9 +56,11 @@ def complex_starts(
     return upper
 
 
-def _hankel_modes(columns: KernelColumns, targets: Sequence[Target], span: float, m: int) -> NDArray[np.complex128]:
+def hankel_modes(columns: KernelColumns, targets: Sequence[Target]) -> NDArray[np.complex128]:
     """At most m λ with Im λ ≥ 0 of the shift-invariant subspace of the samples' Hankel matrix, the largest first."""
-    step = min(span / _SAMPLES, _LONGEST_STEP * min(s for t in targets for s in t.time_scales) / columns.unit)
+    m = columns.columns // 2
+    scales = [s / columns.unit for target in targets for s in target.time_scales]
+    step = min(min(4 * max(scales), columns.last_time) / _SAMPLES, _LONGEST_STEP * min(scales))
     if columns.is_discrete:
         step = max(1.0, round(step))
     times = step * np.arange(_SAMPLES)

@@ -151,10 +151,11 @@ class RowFunctions:
 class Fits:
     """What came of a FitProblem; every tensor has B rows.
 
-    Shapes: w (B, m); U (B, m, d); c (B, m); omega (B, m) or None in real problems (U real, c complex in complex ones);
-    loss (B,); result (B,), an index into RESULTS; steps (B,), those taken; rank (B,): numerical rank of the Jacobian of
-    the residual by w (and ω), -1 where it was not computed; gradient_over_weight (B,): the largest |∂loss/∂w|/|w| met
-    (0 where it was not computed); history: named (steps, B) curves, such as "loss" and "gradient_over_weight".
+    Shapes: w (B, m); U (B, m, d); c (B, m); omega (B, m) or None in real problems (c complex in complex ones, U too
+    where optimal mode fits several inputs); loss (B,); result (B,), an index into RESULTS; steps (B,), those taken;
+    rank (B,): numerical rank of the Jacobian of the residual by w (and ω), -1 where it was not computed;
+    gradient_over_weight (B,): the largest |∂loss/∂w|/|w| met (0 where it was not computed); history: named (steps, B)
+    curves, such as "loss" and "gradient_over_weight".
     """
 
     problem: FitProblem

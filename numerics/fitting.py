@@ -1,8 +1,8 @@
 """The door to the fitters: one problem of any number of rows, on a device, within a memory budget.
 
-The rows are cut into chunks that fit the budget, each chunk is one tensor program, and where the device runs out of
-memory all the same the chunk is halved and the work goes on. Rows do not know of each other, so that the cut changes
-nothing but rounding.
+The rows are cut into chunks that fit the budget, and where the device runs out of memory all the same the chunk is
+halved and the work goes on. Rows do not know of each other, so that the cut changes nothing but rounding; where the
+search for the best rates is at a watershed between two local minima, rounding decides which one it ends in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numerics.threads import one_thread
 
 FIT_MODES = ("optimal", "gradient")
 _SHARE = 4
-"""One part in so many of the memory available is the default budget."""
+"""One part in so many of the memory available is the default budget on a GPU."""
 _NODES, _NODES_PER_COLUMN = 250, 6
 """More times than numerics.time_nodes takes."""
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed", "gib are available")
@@ -49,8 +49,8 @@ def fit(
     mode: "optimal", by variable projection (numerics.projection_fit), or "gradient", as one trains
     (numerics.gradient_fit), with a learning rate for every row; `settings` go to that fitter. warm, in optimal mode:
     fits of the same rows with smaller m. device: "auto" is CUDA where there is a device, else the CPU. memory_budget:
-    bytes, None for a quarter of what is available. threads: on the CPU, None for the cores there are. progress: called
-    with the share of the work that is done.
+    bytes, None for a quarter of what a GPU has left; a CPU works on few rows at a time by itself. threads: on the CPU,
+    None for the cores there are. progress: called with the share of the work that is done.
     Raises ValueError for CUDA asked for and absent, for what the fitter refuses, and where not even one row fits into
     the memory. Warns, once, where a chunk was halved.
     """
@@ -68,9 +68,11 @@ def fit(
         if len(smaller.problem) != len(problem):
             raise ValueError(f"warm: has {len(smaller.problem)} rows, the problem {len(problem)}")
     settings |= {"device": place, "dtype": dtype}
-    budget = available_memory(place) // _SHARE if memory_budget is None else memory_budget
-    per_row = row_bytes(problem, mode, dtype, settings.get("starts") or 4, len(warm))
-    size = max(1, min(len(problem), budget // per_row))
+    size = len(problem)
+    if memory_budget is not None or place.type != "cpu":
+        budget = available_memory(place) // _SHARE if memory_budget is None else memory_budget
+        per_row = row_bytes(problem, mode, dtype, settings.get("starts") or 4, len(warm))
+        size = max(1, min(size, budget // per_row))
     parts: list[Fits] = []
     start, halved = 0, False
     while start < len(problem):

@@ -95,4 +95,6 @@ def _reach(f: Reparameterization, step_size: float) -> tuple[float, float]:
         slowest, fastest = -high, largest_rate(f)
     else:
         slowest, fastest = (-math.log(end) / step_size if end > 0 else math.inf for end in (high, low))
+        if fastest <= 0 or slowest == math.inf:
+            raise ValueError(f"reparam: {f.text[:60]!r} takes no value between 0 and 1, where modes start")
     return max(0.0, slowest) / _INSIDE, fastest * _INSIDE

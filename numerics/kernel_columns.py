@@ -23,14 +23,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from numerics.model_checks import COMPLEX
+from numerics.model_checks import COMPLEX, check_memory
 from numerics.targets import Target
 from numerics.time_nodes import TimeNodes
 
 Array = NDArray[np.float64]
 
-_MANY = 4
-"""Nodes are compressed where there are so many times as many as columns in a system."""
+_MANY = 3
+"""Nodes are compressed where so many times fewer do, which then are more than the columns of a system."""
 _SPAN_TOLERANCE = 1e-14
 _SPAN_RATES = 300
 _TINY = 1e-30
@@ -62,9 +62,10 @@ class KernelColumns:
         self.fastest_start = 5.0 if self.is_discrete else 0.9 * nodes.rates[1]
         rho = unit * np.stack([target.rho(unit * times) for target in targets])
         basis = None
-        wanted = 2 * self.columns + len(targets)
-        if compress and not is_complex and len(nodes) > _MANY * wanted:
-            basis, picked = _compression(nodes, rho, wanted + 2)
+        least = 2 * self.columns + len(targets) + 2
+        found = _compression(nodes, rho, least) if compress and not is_complex else None
+        if found is not None:
+            basis, picked = found
             self.target = _tensor((np.sqrt(nodes.weights) * rho)[:, picked] @ basis.T, device, dtype)
             times, odd, half_log = times[picked], None if odd is None else odd[picked], np.log(nodes.weights[picked])
         else:
@@ -131,15 +132,20 @@ class KernelColumns:
         return good.all(-1)
 
 
-def _compression(nodes: TimeNodes, rho: Array, least: int) -> tuple[Array, NDArray[np.intp]]:
-    """L (K, K) and the K nodes picked, in order; K is at least `least`."""
-    from scipy.linalg import qr  # slow to import
-
+def _compression(nodes: TimeNodes, rho: Array, least: int) -> tuple[Array, NDArray[np.intp]] | None:
+    """L (K, K) and the K nodes picked, in order, K at least `least`; None where that is not few against all nodes."""
+    if len(nodes) < _MANY * least:
+        return None
+    check_memory("nodes", 64 * _SPAN_RATES * len(nodes), torch.device("cpu"))
     root = np.sqrt(nodes.weights)
     span = root[:, None] * np.concatenate([_sample_modes(nodes), rho.T], axis=1)
     span /= np.maximum(np.linalg.norm(span, axis=0), 1e-300)
     left, sizes, _ = np.linalg.svd(span, full_matrices=False)
     count = min(max(int(np.sum(sizes > _SPAN_TOLERANCE * sizes[0])), least), left.shape[1])
+    if len(nodes) < _MANY * count:
+        return None
+    from scipy.linalg import qr  # slow to import
+
     space = left[:, :count]
     picked = np.sort(qr(space.T, mode="r", pivoting=True)[1][:count])
     return np.linalg.inv(space[picked]), picked

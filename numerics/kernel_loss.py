@@ -18,6 +18,7 @@ products of small matrices, and no exponential is formed for every mode and time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -35,6 +36,8 @@ from numerics.targets import Target
 Array = NDArray[np.float64]
 
 EVERYTHING = Resolution()
+_LEAST = 1e-30
+"""Discrete modes with a smaller |λ| are taken to have it: λ^0 = 1 and 0^k come out to rounding."""
 
 
 class KernelLoss:
@@ -54,6 +57,12 @@ class KernelLoss:
         resolution: Resolution = EVERYTHING,
         covariance: Array | None = None,
     ) -> None:
+        largest = max(float(grid.times.max()), float(grid.weights.max()))
+        if largest > torch.finfo(dtype).max:
+            raise ValueError(
+                f"dtype: {dtype} has no times of {largest:.3g}, which this target needs; use torch.float64"
+            )
+
         def tensor(array: Array) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=dtype)
 
@@ -62,8 +71,7 @@ class KernelLoss:
         self.with_slopes = problem.loss == "w1inf"
         self.outer, self.inner = tensor(grid.outer), tensor(grid.inner)
         odd = grid.inner % 2 == 1 if grid.odd is None else grid.odd
-        self.outer_odd = torch.from_numpy(grid.outer % 2 == 1).to(device)[:, None]
-        self.inner_odd = torch.from_numpy(odd).to(device)[:, None]
+        self.outer_sign, self.inner_sign = (tensor(np.where(x, -1.0, 1.0)) for x in (grid.outer % 2 == 1, odd))
         channels = [grid.weights] * problem.input_dim + [grid.slope_weights] * problem.input_dim * self.with_slopes
         self.weights = tensor(np.concatenate(channels))
         sampled = [_sampled(row, grid.times, problem, self.with_slopes) for row in problem.distinct_targets]
@@ -198,23 +206,29 @@ class _Modes:
     def __init__(self, f: Tensor, omega: Tensor | None, loss: KernelLoss, room: _Room) -> None:
         self.f, self.omega, self._discrete, self._room = f, omega, loss.discrete, room
         self._kappa = 1 if omega is None else 2
-        self._outer = self._table("outer", loss.outer, loss.outer_odd)
-        self._inner = self._table("inner", loss.inner, loss.inner_odd)
+        self._outer = self._table("outer", loss.outer, loss.outer_sign)
+        self._inner = self._table("inner", loss.inner, loss.inner_sign)
 
-    def _table(self, name: str, t: Tensor, odd: Tensor) -> Tensor:
-        f, times = self.f[:, None], t[:, None]
-        table = self._room(name, len(f), len(t), 2, f.shape[-1], self._kappa)
-        size, slope = table[:, :, 0, :, 0], table[:, :, 1, :, 0]
-        if self._discrete:
-            _fill_powers(f, times, odd, size, slope)
+    def _table(self, name: str, t: Tensor, sign: Tensor) -> Tensor:
+        f, times, shape = self.f[:, None], t[:, None], (len(self.f), len(t), self.f.shape[-1])
+        table = self._room(name, *shape[:2], 2, shape[2], self._kappa)
+        size = self._room(name + " exponentials", *shape)  # in one piece: exp is faster there
+        least = math.log(torch.finfo(f.dtype).tiny) + 8  # and many times slower where it underflows
+        base, factor = f, torch.ones_like(f)
+        if self._discrete:  # f^k = ±e^{k log|f|} and k f^{k-1}; (-1)^k is `sign` at nodes between the steps as well
+            base = torch.copysign(f.abs().clamp(min=_LEAST), f)
+            factor = torch.where(f < 0, sign[:, None], factor)
+        rate = base.abs().log_() if self._discrete else f
+        torch.mul(rate, times, out=size).clamp_(min=least).exp_()
+        if self.omega is None:
+            torch.mul(size, factor, out=table[:, :, 0, :, 0])
         else:
-            torch.mul(f, times, out=size).exp_()
-            torch.mul(size, times, out=slope)
-        if self.omega is not None:
             angle = self.omega[:, None] * times
-            sine = torch.sin(angle)[:, :, None]
-            torch.mul(table[..., 0], sine, out=table[..., 1])
-            table[..., 0].mul_(angle.cos_()[:, :, None])
+            torch.mul(size.mul_(factor), torch.cos(angle), out=table[:, :, 0, :, 0])
+            torch.mul(size, torch.sin(angle), out=table[:, :, 0, :, 1])
+        slope = torch.mul(table[:, :, 0], times[..., None], out=table[:, :, 1])
+        if self._discrete:
+            slope.mul_(base.reciprocal()[..., None])
         return table
 
     @cached_property
@@ -273,15 +287,6 @@ class _Modes:
         by_value, by_slope = product.sum(dim=2).mul_(factor * self._kappa).unbind(2)
         torch.mul(inside[:, :, :, 0], outer[:, :, :, 1], out=product[:, :, :, 0])
         return by_value, by_slope + product[:, :, :, 0].sum(dim=2).mul_(factor * self._kappa)
-
-
-def _fill_powers(f: Tensor, k: Tensor, odd: Tensor, size: Tensor, slope: Tensor) -> None:
-    """f^k and k f^{k-1}, the latter 0 at k = 0. Nodes between the steps have a parity as well, for f < 0."""
-    base, negative = f.abs(), f < 0
-    torch.pow(base, (k - 1).clamp(min=0), out=slope).mul_(k)
-    torch.pow(base, k, out=size)
-    torch.where(negative & odd, -size, size, out=size)
-    torch.where(negative & ~odd, -slope, slope, out=slope)
 
 
 class _Room:

@@ -28,7 +28,7 @@ from torch import Tensor
 from numerics.absolute_fit import AbsoluteLoss, fit_absolute
 from numerics.arguments import check_counts
 from numerics.balanced_fits import Found, balanced_fits, gathered
-from numerics.complex_starts import complex_starts
+from numerics.complex_starts import complex_starts, hankel_modes
 from numerics.fit_problem import FitProblem, Fits
 from numerics.kernel_columns import KernelColumns
 from numerics.levenberg_marquardt import DIVERGED, Search, minimize, start_search
@@ -40,12 +40,13 @@ from numerics.starting_rates import (
     fastest_start,
     perturbed_rates,
     row_generator,
+    slowest_start,
     smooth_rates,
     starting_weights,
     warm_rates,
     within,
 )
-from numerics.targets import Target
+from numerics.threads import one_thread
 from numerics.time_nodes import TimeNodes, time_nodes
 
 Array = NDArray[np.float64]
@@ -73,12 +74,12 @@ def fit_optimal(
 ) -> Fits:
     """Fits of every row of the problem: the best of `starts` starts and two more for each of `warm`.
 
-    starts: without a number one for real modes and completely monotone targets, whose first start is on the way to the
-    best fit, else 4. warm: fits of the same rows with at most as many modes; steps: of Levenberg-Marquardt, for each
-    start; tolerance: of the relative decrease of the loss; nodes: the times that define the loss, by default those of
-    the horizon; workers: threads with chunks of their own on a CPU, by default as many as torch has; progress: called
-    with the number of rows done and of all rows. The loss "w1inf" is then minimized from the fit in L² with log-time
-    weights (numerics.absolute_fit), and is taken at the nodes, to about 1e-3 of it.
+    starts: without a number one for real modes of any rate and completely monotone targets, where the first start leads
+    to the best fit, else 4. warm: fits of the same rows with at most as many modes; steps: of Levenberg-Marquardt, for
+    each start; tolerance: of the relative decrease of the loss; nodes: the times that define the loss, by default those
+    of the horizon; workers: threads with chunks of their own on a CPU, by default as many as torch has; progress:
+    called with the number of rows done and of all rows. The loss "w1inf" is minimized from the fits in L², plain and
+    with log-time weights (numerics.absolute_fit), and is taken at the nodes, to about 1e-2 of it.
     Raises ValueError for the loss "sequences" (it has no optimal mode), an infinite horizon with a target whose energy
     (for "w1inf" L¹ norm) is infinite, counts below 1, `warm` fits of other rows, a device that is absent, an f that
     reaches no stable rate, and where memory would run out.
@@ -87,11 +88,9 @@ def fit_optimal(
     workers = (torch.get_num_threads() if place.type == "cpu" else 1) if workers is None else workers
     check_counts(starts=(1 if starts is None else starts, 1), workers=(workers, 1))
     settings = _Settings(starts, steps, tolerance, nodes, workers, place, dtype)
-    indices: list[list[int]] = [[] for _ in problem.distinct_targets]
-    for row, index in enumerate(problem.target_index):
-        indices[index].append(row)
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        groups = list(pool.map(lambda rows: _Group(problem, rows, warm, settings), indices))
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    with one_thread(place.type == "cpu"), pool:
+        groups = list(pool.map(lambda rows: _Group(problem, rows, warm, settings), _groups(problem)))
         jobs = [partial(group.fit, chunk) for group in groups for chunk in group.chunks]
         found: list[Found] = []
         for part in pool.map(lambda job: job(), jobs):
@@ -99,6 +98,15 @@ def fit_optimal(
             if progress:
                 progress(sum(len(each.rows) for each in found), len(problem))
     return balanced_fits(problem, gathered(found))
+
+
+def _groups(problem: FitProblem) -> list[list[int]]:
+    """The rows of one target each, those whose f reaches every rate apart from the others."""
+    bounded = {f: math.isfinite(fastest_start(f)) for f in dict.fromkeys(problem.reparameterizations)}
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for row, (index, f) in enumerate(zip(problem.target_index, problem.reparameterizations, strict=True)):
+        groups.setdefault((index, bounded[f]), []).append(row)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,8 @@ class _Group:
         if self.settings.starts is not None:
             return self.settings.starts
         monotone = all(target.completely_monotone for target in self.targets)
-        return 1 if monotone and not self.problem.is_complex else _STARTS
+        bounded = math.isfinite(fastest_start(self.problem.reparameterizations[self.rows[0]]))
+        return 1 if monotone and not bounded and not self.problem.is_complex else _STARTS
 
     def _chunks(self) -> list[slice]:
         starts = self.norms[0][1].shape[1]
@@ -251,25 +260,34 @@ def _starts(problem: FitProblem, rows: list[int], warm: Sequence[Fits], starts: 
     """θ of all starts of the rows, (R, S, P)."""
     targets = problem.targets[rows[0]]
     fs = [problem.reparameterizations[row] for row in rows]
-    limits = {f: fastest_start(f) for f in dict.fromkeys(fs)}
-    curves = {} if problem.is_complex else {r: smooth_rates(columns, targets, r) for r in set(limits.values())}
+    limits = {f: (fastest_start(f), slowest_start(f)) for f in dict.fromkeys(fs)}
+    curves, found = {}, np.zeros(0, dtype=np.complex128)
+    if problem.is_complex:
+        found = hankel_modes(columns, targets)
+    else:
+        curves = {ends: smooth_rates(columns, targets, *ends) for ends in set(limits.values())}
     logs = []
     for row, f in zip(rows, fs, strict=True):
         generator = row_generator(problem.seeds[row], problem.m, targets)
         if problem.is_complex:
-            cold = [complex_starts(columns, targets, generator, start) for start in range(starts)]
+            cold = [complex_starts(columns, targets, found, generator, start) for start in range(starts)]
         else:
             cold = [-np.exp(perturbed_rates(curves[limits[f]], start, generator)) for start in range(starts)]
-        known = [new for fits in warm for new in _warm_starts(fits, row, columns, targets, generator)]
-        cold = [within(start, columns, limits[f]) for start in cold]
-        logs.append([*cold, *(within(start, columns, limits[f], warm=True) for start in known)])
+        known: list[NDArray[Any]] = []
+        for fits in warm:
+            extra = (
+                [complex_starts(columns, targets, found, generator, k) for k in (1, 3)] if problem.is_complex else []
+            )
+            known += _warm_starts(fits, row, columns, extra) or [cold[0], cold[0]]
+        cold = [within(start, columns, *limits[f]) for start in cold]
+        logs.append([*cold, *(within(start, columns, *limits[f], warm=True) for start in known)])
     return _to_theta(fs, np.array(logs), columns)
 
 
 def _warm_starts(
-    fits: Fits, row: int, columns: KernelColumns, targets: Sequence[Target], generator: np.random.Generator
+    fits: Fits, row: int, columns: KernelColumns, extra: Sequence[NDArray[np.complex128]]
 ) -> list[NDArray[Any]]:
-    """Two starts of one row from its fit with fewer modes."""
+    """Two starts of one row from its fit with fewer modes, with `extra` ones if complex; none where that diverged."""
     problem = fits.problem
     f = problem.reparameterizations[row]
     value = f(fits.w[row].double()).cpu().numpy()
@@ -277,10 +295,11 @@ def _warm_starts(
     known = value + 1j * omega
     if columns.is_discrete:
         known = np.log(np.maximum(np.abs(value), 1e-30)) + 1j * (omega + np.pi * (value < 0))
+    if not (np.all(np.isfinite(known)) and np.all(known.real < 0)):
+        return []
     if fits.omega is None:
         return list(warm_rates(known, columns.columns))
-    more = [complex_starts(columns, targets, generator, start)[fits.problem.m :] for start in (1, 3)]
-    return [np.concatenate([known, new]) for new in more]
+    return [np.concatenate([known, new[fits.problem.m :]]) for new in extra]
 
 
 def _to_theta(fs: Sequence[Reparameterization], logs: NDArray[Any], columns: KernelColumns) -> Tensor:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from numerics.kernel_columns import KernelColumns
-from numerics.levenberg_marquardt import Evaluation, minimize, start_search
+from numerics.levenberg_marquardt import DIVERGED, Evaluation, minimize, start_search
 from numerics.projection import project
 from numerics.rate_evaluation import Evaluator, RateMap
 from numerics.reach import largest_rate, weights_for
@@ -67,10 +67,20 @@ def fastest_start(f: Reparameterization) -> float:
     return _INSIDE * -math.log(least) if least > 0 else math.inf
 
 
-def smooth_rates(columns: KernelColumns, targets: Sequence[Target], fastest: float) -> Array:
-    """Log rates of the best smooth spreads found, best first: (S, m), none faster than `fastest`."""
+def slowest_start(f: Reparameterization) -> float:
+    """The smallest rate of a start that f reaches, 0 where there is none."""
+    nearest = float(f.bounds(torch.zeros((), dtype=torch.float64), 700.0)[1])
+    if f.time == "continuous":
+        return max(0.0, -nearest) / _INSIDE
+    return -math.log(nearest) / _INSIDE if 0 < nearest < 1 else 0.0
+
+
+def smooth_rates(
+    columns: KernelColumns, targets: Sequence[Target], fastest: float = math.inf, slowest: float = 0.0
+) -> Array:
+    """Log rates of the best smooth spreads found, best first: (S, m), none faster or slower than stated."""
     m = columns.columns
-    spreads = _linear_spreads(columns, targets, min(fastest, columns.fastest_start))
+    spreads = _linear_spreads(columns, targets, min(fastest, columns.fastest_start), slowest)
     device, dtype = columns.target.device, columns.target.dtype
     kind = Reparameterization("exp", "discrete" if columns.is_discrete else "continuous")
     rates = RateMap([kind], m, is_complex=False, is_discrete=columns.is_discrete, device=device)
@@ -82,7 +92,7 @@ def smooth_rates(columns: KernelColumns, targets: Sequence[Target], fastest: flo
     places = torch.linspace(-1, 1, m, device=device, dtype=dtype)
     for degree in _DEGREES:
         if degree < m:
-            x = _bent(evaluator, x, places, degree, math.log(fastest) if fastest < math.inf else math.inf)
+            x = _bent(evaluator, x, places, degree, (slowest, fastest))
     order = torch.argsort(_losses(evaluator, x, none[: len(x)]))
     return np.sort(x[order].cpu().double().numpy(), axis=1)
 
@@ -93,11 +103,11 @@ def _losses(evaluator: Evaluator, x: Tensor, rows: Tensor) -> Tensor:
     return torch.where(torch.isfinite(loss) & evaluator.columns.allows(lam), loss, math.inf)
 
 
-def _linear_spreads(columns: KernelColumns, targets: Sequence[Target], fastest: float) -> Array:
+def _linear_spreads(columns: KernelColumns, targets: Sequence[Target], fastest: float, slowest: float) -> Array:
     """Linear in u between ends on two grids, (G, m)."""
     m, scale = columns.columns, columns.unit
     scales = [s / scale for target in targets for s in target.time_scales]
-    slow = max(1.5 * columns.rates[0], 0.1 / columns.last_time)
+    slow = max(1.5 * columns.rates[0], 0.1 / columns.last_time, 1.01 * slowest)
     fast = max(min(2e3 / min(scales), fastest), 4 * slow)
     starts = np.log(np.geomspace(slow, max(min(1 / min(scales), fast / 2), 2 * slow), _ENDS))
     ends = np.log(np.geomspace(max(min(0.5 / max(scales), fast / 2), 1.5 * slow), fast, _ENDS))
@@ -107,7 +117,7 @@ def _linear_spreads(columns: KernelColumns, targets: Sequence[Target], fastest: 
     return np.stack([np.linspace(a, b, m) for a, b in pairs])
 
 
-def _bent(evaluator: Evaluator, x: Tensor, places: Tensor, degree: int, highest: float) -> Tensor:
+def _bent(evaluator: Evaluator, x: Tensor, places: Tensor, degree: int, ends: tuple[float, float]) -> Tensor:
     """The curves, as polynomials of this degree, after some steps of Levenberg-Marquardt on their coefficients."""
     basis = torch.stack([torch.cos(k * torch.acos(places.clamp(-1, 1))) for k in range(degree + 1)], dim=1)
     if degree + 1 < len(places):
@@ -118,7 +128,7 @@ def _bent(evaluator: Evaluator, x: Tensor, places: Tensor, degree: int, highest:
         curve = theta @ basis.mT
         full = evaluator(curve, torch.zeros_like(rows))
         return full._replace(
-            allowed=full.allowed & (curve <= highest).all(-1),
+            allowed=full.allowed & ((curve.exp() >= ends[0]) & (curve.exp() <= ends[1])).all(-1),
             normal=basis.mT @ full.normal @ basis,
             hessian=basis.mT @ full.hessian @ basis,
             gradient=full.gradient @ basis,
@@ -127,7 +137,7 @@ def _bent(evaluator: Evaluator, x: Tensor, places: Tensor, degree: int, highest:
 
     first = start_search(evaluate, start)
     end = minimize(evaluate, first, _CURVE_STEPS, 1e-3, _SET_ASIDE_EVERY if x.device.type == "cpu" else 0)
-    better = torch.isfinite(end.loss)[:, None] & (end.result != 2)[:, None]
+    better = torch.isfinite(end.loss)[:, None] & (end.result != DIVERGED)[:, None]
     return torch.where(better, end.theta @ basis.mT, x)
 
 
@@ -170,9 +180,11 @@ def warm_rates(known: NDArray[Any], m: int) -> tuple[NDArray[Any], NDArray[Any]]
     return -np.exp(curve), np.concatenate([known, new])
 
 
-def within(start: NDArray[Any], columns: KernelColumns, fastest: float, warm: bool = False) -> NDArray[Any]:
+def within(
+    start: NDArray[Any], columns: KernelColumns, fastest: float, slowest: float = 0.0, warm: bool = False
+) -> NDArray[Any]:
     """λ of a start (in discrete time log λ) at rates that the nodes resolve and f reaches, warm ones up to the end."""
-    slow = columns.rates[0] * (1 + 1e-6 if warm else 1.01)
+    slow = max(columns.rates[0] * (1 + 1e-6 if warm else 1.01), slowest * (_INSIDE * (1 + 1e-6) if warm else 1.01))
     fast = min(fastest / _INSIDE, columns.fastest_start / _INSIDE) * (1 - 1e-6 if warm else _INSIDE)
     clipped: NDArray[Any] = -np.clip(-start.real, slow, max(fast, slow)) + 1j * start.imag
     return clipped

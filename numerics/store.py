@@ -293,4 +293,5 @@ def _shown(path: Path) -> str:
 
 
 def _value(value: Any) -> str:
-    return shown(value if isinstance(value, str) else json.dumps(value))
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{len(value)} values from {text[1:20]}…" if isinstance(value, list) and len(text) > 60 else shown(text)

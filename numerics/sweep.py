@@ -27,6 +27,9 @@ from numerics.models import DiagonalModel, Layer
 from numerics.reparameterization import Reparameterization
 from numerics.store import Columns, Store, joined
 
+THREADS = 2
+"""Of a unit, on any machine: they decide which rows share a tensor, and so the last digits; a search for the best rates
+can turn those into another local minimum. More cores are for more processes, cluster="local:8"."""
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 Progress = Callable[[int, int, str], None]
 Evaluate = Callable[[Fits], Sequence[Any]]
@@ -43,31 +46,29 @@ def run_sweep(
     device: str = "auto",
     dtype: str = "float64",
     memory_budget: int | None = None,
-    threads: int | None = None,
+    threads: int = THREADS,
     on_progress: Progress | None = None,
     worker: Callable[..., Columns] | None = None,
 ) -> Columns:
     """The table of a sweep; with a folder, finished units are kept there and not computed again.
 
-    cluster: "local:2" or the address of a scheduler, see numerics.cluster, whose workers use one thread each. device,
-    dtype, memory_budget, threads: as in numerics.fitting.fit, on every worker. `worker` computes the columns of a unit
-    (None: `run_unit`). `on_progress` gets the number of fits done, of all, and what is being fitted. Raises ValueError
-    in one line for whatever the store, the cluster and the fitters refuse; whatever ends a run, units finished before
-    it are kept in the folder.
+    cluster: "local:2" or the address of a scheduler, see numerics.cluster. device, dtype, memory_budget, threads: as in
+    numerics.fitting.fit, on every worker. `worker` computes the columns of a unit (None: `run_unit`). `on_progress`
+    gets the number of fits done, of all, and what is being fitted. Raises ValueError in one line for whatever the
+    store, the cluster and the fitters refuse; whatever ends a run, units finished before it are kept in the folder.
     """
     if dtype not in DTYPES:
         raise ValueError(f"dtype: {dtype!r} is not one of {', '.join(DTYPES)}")
     if cluster is None:
         resolve_device(device)
     units = sweep.units()
-    asked = {"kind": "fit", **sweep.as_json(), "device": device, "dtype": dtype}
+    asked = {"kind": "fit", **sweep.as_json(), "device": device, "dtype": dtype, "threads": threads}
     store = None if folder is None else Store.open(folder, asked)
     missing = {unit.key for unit in units} if store is None else set(store.missing(unit.key for unit in units))
     open_units = [unit for unit in units if unit.key in missing]
     count = _Count(sweep, units, open_units, on_progress)
     found: dict[str, Columns] = {}
-    settings = {"device": device, "dtype": dtype, "memory_budget": memory_budget}
-    settings["threads"] = threads if cluster is None else 1
+    settings = {"device": device, "dtype": dtype, "memory_budget": memory_budget, "threads": threads}
     for unit, columns in _results(sweep, open_units, worker or run_unit, cluster, settings, count):
         if store is None:
             found[unit.key] = columns
@@ -90,7 +91,7 @@ def run_unit(
     device: str = "auto",
     dtype: str = "float64",
     memory_budget: int | None = None,
-    threads: int | None = None,
+    threads: int = THREADS,
     on_share: Callable[[int, float], None] | None = None,
     fitter: Callable[..., Fits] = fit,
     evaluate: Evaluate | None = None,

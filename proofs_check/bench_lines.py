@@ -27,7 +27,7 @@ def bench_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
             verdict = _WORDS[row["met"]]
             yield from wrapped(f"aim: {row['aim']}{verdict and f' ({verdict})'}", width, "  ")
         if row["errors"]:
-            errors = "; ".join(f"{name} {value:.4g}" for name, value in row["errors"].items())
+            errors = "; ".join(f"{name} {value:.4g}" for name, value in _few(row["errors"]).items())
             yield from wrapped(errors, width, "  ")
         if row["note"]:
             yield from wrapped(row["note"], width, "  ")
@@ -37,6 +37,13 @@ def bench_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
             for point in answer["curve"]
         ]
         yield from ("", *table(("models", "seconds", "MiB of tensors"), rows))
+
+
+def _few(errors: Mapping[str, float]) -> dict[str, float]:
+    """All of them, or the least and the largest where they are many."""
+    if len(errors) <= 4:
+        return dict(errors)
+    return {name: errors[name] for name in (min(errors, key=lambda k: errors[k]), max(errors, key=lambda k: errors[k]))}
 
 
 def _one_core(row: Mapping[str, Any]) -> str:

@@ -67,13 +67,14 @@ def _best_line(f: str, m: int, rows: Sequence[Mapping[str, Any]], judged: str) -
 
 
 def _notes(asked: Mapping[str, Any], judged: str) -> Iterator[str]:
-    name = "W" if judged == "error_w1inf" else "L²"
-    yield f"Of each m the seed with the least error {name}; seeds: how many come within 1 % of it."
     discrete = asked["time"] == "discrete"
     change = "Σ|e_k| + Σ|e_k - e_{k-1}|" if discrete else "∫|e| + total variation of e"
-    yield f"error W: {change}, e the error of the kernel. margin: {'1 - max|λ|' if discrete else 'min|Re λ|'}."
-    yield "decay rate: that of the measured memory function M, an interval."
-    yield "bound/M: the least ratio of the bound of Theorem 3.3, in its sharp form, to M over all times."
+    name = "W" if judged == "error_w1inf" else "L²"
+    yield f"Of each m the seed with the least error {name}; seeds: how many come within 1 % of it."
+    yield f"error W: {change}, e the error of the kernel."
+    yield f"margin: {'1 - max|λ|' if discrete else 'min|Re λ|'}."
+    yield f"decay rate: that of the measured memory function M{' per step' if discrete else ''}, an interval."
+    yield "bound/M: the least ratio of the bound of Theorem 3.3, in its sharp form, to M."
 
 
 def _number(value: float | str | None) -> float:

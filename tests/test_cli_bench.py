@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import stablessm
 from numerics import fit_benchmark
-from numerics.fit_benchmark import BenchmarkReport, BenchmarkRow, CurvePoint, Sizes
+from numerics.benchmark_rows import FULL, QUICK, BenchmarkReport, BenchmarkRow, CurvePoint, Sizes
 from proofs_check.bench_lines import bench_lines
 
 REPORT = BenchmarkReport(
@@ -48,6 +49,13 @@ def test_text() -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+def test_of_many_errors_the_ends_are_printed() -> None:
+    row = replace(REPORT.rows[0], errors={f"m = {m}": m / 10 for m in (3, 1, 5, 2, 4)})
+    text = "\n".join(bench_lines(replace(REPORT, rows=(row,)).as_json(), None))
+    assert "m = 1 0.1; m = 5 0.5" in text
+    assert "m = 3" not in text
+
+
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[Sizes]:
     """The sizes that the command asks for; nothing is measured."""
@@ -61,7 +69,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[Sizes]:
     return asked
 
 
-@pytest.mark.parametrize(("options", "wanted"), [([], fit_benchmark.FULL), (["--quick"], fit_benchmark.QUICK)])
+@pytest.mark.parametrize(("options", "wanted"), [([], FULL), (["--quick"], QUICK)])
 def test_sizes(options: list[str], wanted: Sizes, sizes: list[Sizes], capsys: pytest.CaptureFixture[str]) -> None:
     assert stablessm.main(["bench", "--json", *options]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(REPORT.as_json()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -263,13 +262,16 @@ def test_an_interrupted_run_goes_on_with_the_same_command(run: Run, tmp_path: Pa
     assert done.out == run(*command[4:-2]).out
 
 
-@pytest.mark.slow
-def test_a_local_cluster_gives_the_same_answer(run: Run) -> None:
-    pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    here = run(*TRAIN)
-    there = run(*TRAIN, "--cluster", "local:2")
-    assert (there.code, there.err) == (0, "")
-    assert there.out == here.out
+def test_the_cluster_and_the_device_are_passed_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def fake_run(sweep: Any, **given: Any) -> Any:
+        asked.update(given)
+        return run_sweep(sweep, worker=fake_unit, device="cpu")
+
+    monkeypatch.setattr(sweep_module, "run_sweep", fake_run)
+    assert run(*SMALL, "--cluster", "tcp://there:8786", "--device", "cuda:1", "--out", "runs/a").code == 0
+    assert asked == {"folder": "runs/a", "cluster": "tcp://there:8786", "device": "cuda:1", "on_progress": None}
 
 
 def test_lines_of_a_table_without_good_fits() -> None:
@@ -289,12 +291,3 @@ def test_lines_of_a_table_without_good_fits() -> None:
     assert "target exponential, plain modes, adam with learning rate 0.01" in lines
     assert lines[4].split() == ["exp", "1", *["-"] * 6, "1", "diverged"]
     assert any("the seed with the least error W" in line for line in lines)
-
-
-def test_a_closed_pipe_is_no_traceback() -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("/dev/full is needed")
-    command = f"{sys.executable} -m stablessm fit {' '.join(SMALL)} --json | head -1"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout == "{\n"
-    assert done.stderr == ""

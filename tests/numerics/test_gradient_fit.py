@@ -130,6 +130,19 @@ def test_starts_stay_in_the_range_of_f_and_do_not_depend_on_the_batch() -> None:
     assert float(given.reparameterizations[1](start[1, :8]).min()) > -0.2
 
 
+@pytest.mark.parametrize(
+    ("text", "time", "message"),
+    [
+        ("1+w**2", "continuous", "nowhere negative, so that no λ = f\\(w\\) is stable"),
+        ("2+w**2", "discrete", "takes no value between 0 and 1, where modes start"),
+        ("-1/(1+w**2)", "discrete", "takes no value between 0 and 1, where modes start"),
+    ],
+)
+def test_an_f_without_stable_starts(text: str, time: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        starting_weights(problem(("direct", text), time=time))
+
+
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_starts_in_discrete_time(is_complex: bool) -> None:
     given = problem(("exp", "tanh", "best:b=0.8", "sigmoid"), time="discrete", is_complex=is_complex, step_size=0.5)
@@ -311,6 +324,14 @@ def test_single_precision() -> None:
     single, double = small(dtype=torch.float32), small()
     assert {x.dtype for x in (single.w, single.U, single.c, single.loss)} == {torch.float32}
     assert torch.allclose(single.loss.double(), double.loss, rtol=1e-3)
+
+
+def test_single_precision_does_not_reach_all_times() -> None:
+    target = parse_target("polynomial:p=1.1")
+    given = problem(("exp",), targets=((target,),), loss="w1inf", horizon=math.inf)
+    assert torch.isfinite(fit_gradient(given, [1e-2], steps=2).loss).all()
+    with pytest.raises(ValueError, match=r"dtype: torch.float32 has no times of .*; use torch.float64"):
+        fit_gradient(given, [1e-2], steps=2, dtype=torch.float32)
 
 
 class _NoReading(TorchDispatchMode):

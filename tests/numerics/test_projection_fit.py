@@ -254,6 +254,13 @@ def test_a_bounded_range_is_kept_and_costs():
     assert float(fits.loss[0]) < float(fits.loss[1]) < float(fits.loss[2])
 
 
+def test_rates_that_f_cannot_slow_down_to_are_not_asked_for():
+    fits = fit_optimal(problem("polynomial:p=1.5", 3, ("-1-exp(w)", "-1/2-w**2")), starts=2)
+    assert np.abs(kernel(fits, 0)[0]).min() >= 1
+    assert np.abs(kernel(fits, 1)[0]).min() >= 0.5
+    assert Result.DIVERGED not in fits.results()
+
+
 def test_sixty_four_modes_saturate_without_nan():
     fits = fit_optimal(problem("polynomial:p=1.5", 64, ("exp", "direct"), horizon=100.0), steps=15)
     for tensor in (fits.w, fits.U, fits.c, fits.loss):
@@ -372,6 +379,13 @@ def test_warm_starts_of_complex_and_of_discrete_models():
         assert bool((second.loss <= first.loss * (1 + 1e-5)).all())
 
 
+def test_a_warm_fit_that_diverged_does_no_harm():
+    first = fit_optimal(problem("polynomial:p=1.5", 2, rows=2))
+    broken = dataclasses.replace(first, w=first.w * torch.tensor([[math.nan], [1.0]], dtype=torch.float64))
+    fits = fit_optimal(problem("polynomial:p=1.5", 3, rows=2), warm=[broken])
+    assert float(fits.loss[0]) == pytest.approx(float(fits.loss[1]), rel=1e-6)
+
+
 def test_both_kinds_of_modes_have_one_kernel_and_balanced_factors():
     spec = "polynomial:p=1.5"
     plain, unit = fit_optimal(problem(spec, 4)), fit_optimal(problem(spec, 4, modes="unit-norm"))
@@ -389,6 +403,16 @@ def test_single_precision_reaches_its_own_rounding():
     wanted = fit_optimal(problem("polynomial:p=1.5", 3, horizon=50.0))
     assert fits.w.dtype == torch.float32
     assert float(fits.loss[0]) == pytest.approx(float(wanted.loss[0]), rel=1e-2)
+
+
+def test_sampled_targets_with_a_kink_at_every_step(tmp_path):
+    t = 0.1 * np.arange(400)
+    rows = "\n".join(f"{time!r},{math.exp(-0.3 * time) * math.cos(time)!r}" for time in t.tolist())
+    (tmp_path / "kernel.csv").write_text(f"t,rho\n{rows}\n", encoding="utf-8")
+    fits = fit_optimal(problem(f"csv:file={tmp_path / 'kernel.csv'}", 1, is_complex=True))
+    lam, coef = kernel(fits, 0)
+    wanted = 2 * np.real(coef[0, 0] * np.exp(lam[0] * t))
+    assert wanted == pytest.approx(np.exp(-0.3 * t) * np.cos(t), abs=1e-3)  # interpolation errs by h² max|ρ''|/8
 
 
 def test_a_zero_target_and_a_dead_start_do_no_harm():
@@ -448,6 +472,16 @@ def test_w1inf_fits_are_better_in_their_own_norm(spec, settings):
     assert float(fits.loss[0]) == pytest.approx(norms[0], rel=2e-2)
 
 
+def test_w1inf_of_two_inputs_that_die_at_different_times():
+    """The second target and all modes underflow long before the first one is small."""
+    rows = problem("polynomial:p=1.5;exponential", 3, loss="w1inf")
+    fits = fit_optimal(rows)
+    lam, coef = kernel(fits, 0)
+    assert float(fits.loss[0]) == pytest.approx(kernel_norm(rows.targets[0], coef, lam).value, rel=2e-2)
+    other = kernel(fit_optimal(dataclasses.replace(rows, loss="l2")), 0)
+    assert float(fits.loss[0]) < 1.01 * kernel_norm(rows.targets[0], other[1], other[0]).value
+
+
 def test_w1inf_in_discrete_time_is_the_sum_over_steps():
     fits = fit_optimal(problem("polynomial:p=1.5", 2, ("tanh",), time="discrete", horizon=60.0, loss="w1inf"))
     error = (
@@ -500,6 +534,12 @@ def test_warm_fits_of_other_rows_are_refused():
 def test_an_absent_device_is_named():
     with pytest.raises(ValueError, match="device: CUDA"):
         fit_optimal(problem("polynomial:p=1.5", 2), device="cuda")
+
+
+def test_the_number_of_threads_is_as_before():
+    before = torch.get_num_threads()
+    fit_optimal(problem("polynomial:p=1.5", 2, rows=4), steps=2, workers=3)
+    assert torch.get_num_threads() == before
 
 
 def test_progress_reaches_the_number_of_rows():

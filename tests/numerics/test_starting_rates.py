@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from numerics.complex_starts import complex_starts
+from numerics.complex_starts import complex_starts, hankel_modes
 from numerics.kernel_columns import KernelColumns
 from numerics.levenberg_marquardt import DIVERGED, start_search
 from numerics.rate_evaluation import Evaluator, RateMap
@@ -15,6 +15,7 @@ from numerics.starting_rates import (
     fastest_start,
     perturbed_rates,
     row_generator,
+    slowest_start,
     smooth_rates,
     starting_weights,
     warm_rates,
@@ -69,6 +70,8 @@ def test_no_start_is_faster_than_the_range_of_f():
     curves = smooth_rates(columns_of(POWER, 6), [POWER], limit)
     assert np.exp(curves).max() <= limit * (1 + 1e-9)
     assert fastest_start(EXP) == math.inf
+    assert slowest_start(EXP) < 1e-300
+    assert slowest_start(Reparameterization("-1-exp(w)")) == pytest.approx(1 / 0.9, rel=1e-6)
     discrete = Reparameterization("best:b=2", "discrete")  # λ ≥ 1/2
     assert fastest_start(discrete) == pytest.approx(0.9 * math.log(2), rel=1e-6)
 
@@ -128,7 +131,7 @@ def test_the_hankel_matrix_finds_the_modes_of_an_exponential_sum():
     lam = np.array([-0.2 + 1.5j, -0.4 + 0.3j, -0.9 + 3j])
     target = damped(lam, np.array([1.0, 0.5 - 0.3j, 0.7j]))
     columns = columns_of(target, 3, is_complex=True, horizon=100.0)
-    found = complex_starts(columns, [target], np.random.default_rng(0), 0)
+    found = complex_starts(columns, [target], hankel_modes(columns, [target]), np.random.default_rng(0), 0)
     assert np.sort_complex(found) == pytest.approx(np.sort_complex(lam), rel=1e-6)
 
 
@@ -136,7 +139,8 @@ def test_more_complex_modes_than_the_samples_show_are_drawn():
     target = damped(np.array([-0.2 + 1.5j]), np.array([1.0]))
     columns = columns_of(target, 4, is_complex=True, horizon=100.0)
     for start in range(4):
-        found = complex_starts(columns, [target], np.random.default_rng(start), start)
+        known = hankel_modes(columns, [target])
+        found = complex_starts(columns, [target], known, np.random.default_rng(start), start)
         assert found.shape == (4,)
         assert np.all(found.imag >= 0)
         assert np.all(np.isfinite(found))

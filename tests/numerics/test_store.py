@@ -86,6 +86,7 @@ def test_table_csv_holds_one_cell_a_column(tmp_path: Path) -> None:
     [
         ({"m": [4, 16]}, "begun with m [4, 8], asked for is [4, 16]"),
         ({"horizon": 3.0}, "begun with horizon inf, asked for is 3.0"),
+        ({"m": list(range(99))}, "begun with m [4, 8], asked for is 99 values from 0, 1, 2, 3, 4, 5, 6…"),
         ({"extra": 1}, "begun with extra null, asked for is 1"),
     ],
 )
