@@ -100,15 +100,24 @@ class FitProblem:
         return len(self.targets[0])
 
     @cached_property
+    def specs(self) -> tuple[tuple[str, ...], ...]:
+        """For every row the specs of its targets; rows that share the tuple of targets are read once."""
+        known: dict[int, tuple[str, ...]] = {}
+        for row in self.targets:
+            if id(row) not in known:
+                known[id(row)] = tuple(target.spec for target in row)
+        return tuple(known[id(row)] for row in self.targets)
+
+    @cached_property
     def distinct_targets(self) -> tuple[tuple[Target, ...], ...]:
         """The rows of targets without repetition, by their specs."""
-        return tuple({tuple(target.spec for target in row): row for row in self.targets}.values())
+        return tuple(dict(zip(self.specs, self.targets, strict=True)).values())
 
     @cached_property
     def target_index(self) -> tuple[int, ...]:
         """For every row its place in `distinct_targets`."""
         place = {tuple(t.spec for t in row): index for index, row in enumerate(self.distinct_targets)}
-        return tuple(place[tuple(t.spec for t in row)] for row in self.targets)
+        return tuple(place[specs] for specs in self.specs)
 
     def rows(self, index: Sequence[int] | range) -> FitProblem:
         """The problem of some of the rows."""

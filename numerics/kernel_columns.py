@@ -75,6 +75,7 @@ class KernelColumns:
         self.half_log = _tensor(half_log / 2, device, dtype)
         self.basis = None if basis is None else _tensor(basis.T, device, dtype)
         self.signs = _tensor(np.where(odd, -1.0, 1.0) if odd is not None else np.ones(len(times)), device, dtype)
+        self._least = -300.0 if dtype == torch.float64 else -40.0
         if is_complex:
             self.times, self.half_log = self.times.to(COMPLEX[dtype]), self.half_log.to(COMPLEX[dtype])
 
@@ -84,12 +85,19 @@ class KernelColumns:
 
     def system(self, lam: Tensor) -> tuple[Tensor, Tensor]:
         """The system (B, 2p + d, N) for lam (B, m), and the derivatives √q_n ∂z_i/∂λ_i at the nodes (B, m, nodes)."""
-        z, slope = self.modes(lam)
-        parts = (z.real, z.imag, slope.real, slope.imag) if self.is_complex else (z, slope)
-        target = self.target.expand(len(lam), -1, -1)
-        if self.basis is None:
-            return torch.cat([*parts, target], dim=1), slope
-        return torch.cat([torch.cat(parts, dim=1) @ self.basis, target], dim=1), slope
+        p = self.columns
+        whole = self.target.new_empty(len(lam), 2 * p + len(self.target), len(self))
+        whole[:, 2 * p :] = self.target
+        if self.basis is not None:
+            z, slope = self.modes(lam)
+            whole[:, :p], whole[:, p : 2 * p] = z @ self.basis, slope @ self.basis
+        elif self.is_complex:
+            z, slope = self.modes(lam)
+            for place, part in enumerate((z.real, z.imag, slope.real, slope.imag)):
+                whole[:, place * p // 2 : (place + 1) * p // 2] = part
+        else:
+            _, slope = self.modes(lam, whole[:, :p], whole[:, p : 2 * p])
+        return whole, slope
 
     def bend(self, lam: Tensor, system: Tensor, slope: Tensor, coef: Tensor) -> Tensor:
         """Σ_n √q_n ∂²z_i/∂λ_i² (t_n) r_d(t_n), r the residual with these coefficients: (B, m, d).
@@ -107,18 +115,22 @@ class KernelColumns:
         """λ, away from 0: (B, m, 1)."""
         return torch.where(lam.abs() < _TINY, torch.full_like(lam, _TINY), lam)[..., None]
 
-    def modes(self, lam: Tensor) -> tuple[Tensor, Tensor]:
-        """√q_n z_i and √q_n ∂z_i/∂λ_i at the nodes, (B, m, nodes)."""
-        if not self.is_discrete:
-            z = torch.addcmul(self.half_log, lam[..., None], self.times).exp_()
-            return z, z * self.times
-        base = self.base(lam)
+    def modes(self, lam: Tensor, z: Tensor | None = None, slope: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """√q_n z_i and √q_n ∂z_i/∂λ_i at the nodes, (B, m, nodes), in the places given where real.
+
+        Real ones below e^{-300} are raised to it: numbers whose squares underflow are many times slower.
+        """
+        base = self.base(lam) if self.is_discrete else lam[..., None]
         if self.is_complex:
-            z = torch.addcmul(self.half_log, base.log(), self.times).exp_()
+            z = torch.addcmul(self.half_log, base.log() if self.is_discrete else base, self.times).exp_()
         else:
-            z = torch.addcmul(self.half_log, base.abs().log(), self.times).exp_()
-            z = z * torch.where(base < 0, self.signs, 1.0)
-        return z, z * (self.times / base)
+            rate = base.abs().log() if self.is_discrete else base
+            z = torch.addcmul(self.half_log, rate, self.times, out=z).clamp_(min=self._least).exp_()
+        if not self.is_discrete:
+            return z, torch.mul(z, self.times, out=slope)
+        if not self.is_complex:
+            z.mul_(torch.where(base < 0, self.signs, 1.0))
+        return z, torch.mul(z, self.times / base, out=slope)
 
     def allows(self, lam: Tensor) -> Tensor:
         """Rows whose modes are all finite, stable and resolved by the nodes: (B,)."""

@@ -30,6 +30,8 @@ _FLAT = 1e-6
 """Cosine between the residual and the columns of its Jacobian below which a gradient counts as zero."""
 _LARGEST_CHANGE = 0.9
 _RUNNING = -1
+_FEWER = 0.9
+"""Rows are set aside where at most this part of them still runs."""
 _TINY = 1e-36  # its square is still a float32
 CONVERGED, STALLED, DIVERGED, BUDGET_SPENT = (RESULTS.index(result) for result in Result)
 
@@ -109,7 +111,7 @@ def minimize(evaluate: Evaluate, search: Search, steps: int, tolerance: float, c
     for step in range(steps):
         if compact_every and step % compact_every == 0:
             running = (current.result == _RUNNING).nonzero().squeeze(1)
-            if len(running) < len(rows):
+            if len(running) <= _FEWER * len(rows):
                 whole = whole.put(rows, current)
                 rows, current = rows[running], current.take(running)
             if not len(rows):

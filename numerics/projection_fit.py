@@ -51,10 +51,10 @@ from numerics.time_nodes import TimeNodes, time_nodes
 
 Array = NDArray[np.float64]
 
-CHUNK = 256
+CHUNK = 96
 """Fits that run together on a CPU: enough to hide the cost of a call, few enough to stay in the cache."""
 _DEVICE_CHUNK = 65536
-_SET_ASIDE_EVERY = 4
+_SET_ASIDE_EVERY = 2
 """Steps after which, on a CPU, fits that have ended no longer take part."""
 _STARTS = 4
 
@@ -139,8 +139,7 @@ def _checked(
         raise ValueError("device: CUDA is not available here; use 'cpu'")
     for fits in warm:
         other = fits.problem
-        same = [tuple(t.spec for t in row) for row in problem.targets]
-        if [tuple(t.spec for t in row) for row in other.targets] != same or other.is_complex != problem.is_complex:
+        if other.specs != problem.specs or other.is_complex != problem.is_complex:
             raise ValueError("warm: fits of the same targets and kind of modes, row by row, are needed")
         if other.time != problem.time or other.m > problem.m:
             raise ValueError(f"warm: fits in {problem.time} time with at most m = {problem.m} modes are needed")

@@ -122,7 +122,7 @@ def _bent(evaluator: Evaluator, x: Tensor, places: Tensor, degree: int, ends: tu
     basis = torch.stack([torch.cos(k * torch.acos(places.clamp(-1, 1))) for k in range(degree + 1)], dim=1)
     if degree + 1 < len(places):
         basis = torch.cat([basis, torch.eye(len(places), 1).to(basis)], dim=1)
-    start = torch.linalg.lstsq(basis, x.mT).solution.mT
+    start = torch.linalg.lstsq(basis, x.mT, driver="gels").solution.mT
 
     def evaluate(theta: Tensor, rows: Tensor) -> Evaluation:
         curve = theta @ basis.mT
