@@ -2,9 +2,10 @@
 
     V = Σ_n v_n |e(t_n)| + |e(0)| + Σ_n v_n |e'(t_n)|          (in discrete time Σ v_k |e_k| + Σ v_k |e_k - e_{k-1}|)
 
-is minimized through Σ_n v_n e_n²/max(|e_n|, δ E_n), e_n the errors of the last round and E_n the largest of them near
-t_n: a local scale, because errors at late times are smaller by many orders and count as much. Each round takes a few
-steps of Levenberg-Marquardt on the rates with the coefficients projected out; the best V that was met is kept.
+(continuous time: and the jumps of the target, which no model can follow) is minimized through
+Σ_n v_n e_n²/max(|e_n|, δ E_n), e_n the errors of the last round and E_n the largest of them near t_n: a local scale,
+because errors at late times are smaller by many orders and count as much. Each round takes a few steps of
+Levenberg-Marquardt on the rates with the coefficients projected out; the best V that was met is kept.
 Source: Lawson's idea in the form of Weiszfeld's weights; Daubechies, DeVore, Fornasier and Güntürk, Comm. Pure Appl.
 Math. 63 (2010) for the least squares; the local scale is derived here.
 """
@@ -69,6 +70,8 @@ class AbsoluteLoss:
         self.target = torch.from_numpy(np.concatenate([values, first, changes], axis=1)).to(device, dtype)
         self.weights = torch.from_numpy(np.concatenate(weights)).to(device, dtype)
         self.columns = self._modes.columns
+        last = 0.0 if discrete else float(nodes.times[-1])
+        self._jumps = sum(abs(size) for target in targets for time, size in target.jumps if time < last)
 
     def allows(self, lam: Tensor) -> Tensor:
         return self._modes.allows(lam)
@@ -96,7 +99,7 @@ class AbsoluteLoss:
 
     def value(self, errors: Tensor) -> Tensor:
         """V, (B,)."""
-        return (self.weights * errors.abs()).sum((1, 2))
+        return (self.weights * errors.abs()).sum((1, 2)) + self._jumps
 
     def reweighted(self, errors: Tensor) -> Tensor:
         """The roots of v_n/max(|e_n|, δ E_n), (B, d, M)."""

@@ -14,7 +14,8 @@ import logging
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from numerics.arguments import shown
@@ -115,12 +116,14 @@ def _client(cluster: str) -> Iterator[Client]:
     with dask.config.set(configuration):
         if cluster.startswith("local:"):
             count = int(cluster.partition(":")[2])
-            local = LocalCluster(
-                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )  # fmt: skip
-            with local, Client(local) as client:
-                client.run(_leave_interrupts_to_the_client)
+            with ExitStack() as stack:
+                with _interrupts_held():
+                    local = LocalCluster(
+                        n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+                        silence_logs=logging.CRITICAL,
+                    )  # fmt: skip
+                    client = stack.enter_context(Client(stack.enter_context(local)))
+                    client.run(_leave_interrupts_to_the_client)
                 yield client
             return
         try:
@@ -133,6 +136,20 @@ def _client(cluster: str) -> Iterator[Client]:
             except TimeoutError:
                 raise ValueError(f"cluster: the scheduler at {shown(cluster)} has no workers") from None
             yield client
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the workers run: processes begun meanwhile never see it, nor those that replace them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts_to_the_client() -> None:

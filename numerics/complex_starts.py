@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from numerics.kernel_columns import KernelColumns
 from numerics.targets import Target
 
-_SAMPLES = 160
+_SAMPLES = 320
 """Of the target, for the Hankel matrix."""
 _LONGEST_STEP = 2.0
 """Steps of the samples, at most, in units of the shortest time scale."""
-_RANK_TOLERANCE = 1e-10
+_RANK_TOLERANCE = 1e-12
 
 
 def complex_starts(

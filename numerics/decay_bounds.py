@@ -38,6 +38,8 @@ _LIVE = 45.0
 """The grid ends where e^{-rt} has left the rounding errors of what it began with."""
 _SAME_RATE = 1e-13
 """Rates nearer than this, relatively, count as one: they came from equal weights."""
+_REAL = 1e-15
+"""A multiplier fe^{iω} is real for ω = π, up to the rounding of sin π."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,8 @@ def ratio_at_infinity(model: DiagonalModel) -> float | None:
     S the modes of each layer with that λ: the rest of the kernel is smaller by a power of t or an exponential. It is
     inf where a layer has no such mode or they are not seen. Real modes ±α of one layer in discrete time: the larger of
     the sizes at even and at odd steps. One slowest complex mode of one layer, z = 2c νU ∈ C^d: the bound over
-    max_φ Σ_j |Re(z_j e^{iφ})|, which the phase ωt comes near again and again (in discrete time unless ω/π is rational).
+    max_φ Σ_j |Re(z_j e^{iφ})|, which the phase ωt comes near again and again (in discrete time unless ω/π is rational,
+    where this is a lower bound); one that does not turn, over Σ_j |Re z_j|.
     One output, no batch axes. Source: derived here.
     """
     if not model.is_linear or model.output_dim > 1 or (model.is_discrete and len(model.layers) > 1):
@@ -180,7 +183,8 @@ def ratio_at_infinity(model: DiagonalModel) -> float | None:
     if model.is_complex:
         if len(sizes) > 1 or int(slowest[0].sum()) > 1:
             return None
-        limit = largest_phase((2 * system.c[0, slowest[0], None] * system.drives[0][slowest[0]]).squeeze(0))
+        terms = 2 * system.c[0, slowest[0], None] * system.drives[0][slowest[0]]
+        limit = largest_wave(terms.squeeze(0), complex(system.lam[0][slowest[0]].item()), model.is_discrete)
     elif model.is_discrete:
         signs = system.lam[0][slowest[0]].sign()
         terms = system.c[0, slowest[0], None] * system.drives[0][slowest[0]]
@@ -197,6 +201,12 @@ def _constant(system: System) -> float:
     """√d |c|_2 Π|U_l|_2 of a real linear model: the sharp bound without its time profile."""
     value = system.drives[0].shape[-1] ** 0.5 * float(torch.linalg.vector_norm(system.c[0]))
     return value * math.prod(float(torch.linalg.matrix_norm(drive, ord=2)) for drive in system.drives)
+
+
+def largest_wave(z: Tensor, lam: complex, is_discrete: bool) -> float:
+    """lim sup of Σ_j |Re(z_j e^{iωt})| for z (d,) complex, ω the turn of λ: there is none where λ is real."""
+    turns = abs(lam.imag) > _REAL * abs(lam) if is_discrete else lam.imag != 0
+    return largest_phase(z) if turns else float(z.real.abs().sum())
 
 
 def largest_phase(z: Tensor) -> float:

@@ -9,6 +9,7 @@ only beyond it). For λ = w that is the spectral margin, for a stable f there is
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,7 +24,9 @@ from numerics.reparameterization import Reparameterization
 _FARTHEST = 700.0
 """Formulas are looked at for |w| up to this; e^{-700} is the smallest value that keeps its digits."""
 _NARROWEST = 1e-10
-_MOST_CELLS = 1000
+_MOST_CELLS = 3000
+_ON_IT = 1e-12
+"""A boundary value, at the w that the inverse rounds to."""
 
 
 def finite_up_to(model: DiagonalModel, groups: Sequence[str] | None = None) -> Tensor:
@@ -31,7 +34,8 @@ def finite_up_to(model: DiagonalModel, groups: Sequence[str] | None = None) -> T
 
     `groups`: the weights that move, by default all. Modes count that can be seen where these move: all of them if c and
     U move, those with c_i ≠ 0 ≠ U_i if only w does. Both balls give the same β. For a formula f the boundary is known
-    to 1e-10, from the stable side, for |w| ≤ 700; what lies farther off counts as never reached.
+    from the stable side for |w| ≤ 700, to 1e-10, or to 1e-4 where f touches it without crossing it; a value that rounds
+    to the boundary counts as on it. What lies farther off counts as never reached.
     Raises ValueError as `Ball.of`.
     """
     ball = Ball.of(model, "joint", groups)
@@ -47,23 +51,27 @@ def finite_up_to(model: DiagonalModel, groups: Sequence[str] | None = None) -> T
 
 def boundary_distance(f: Reparameterization, w: Tensor) -> Tensor:
     """The distance of each weight from the nearest one that is not stable, inf where there is none; any shape."""
+    edges = _edges(f)
+    if edges is None:
+        found = {x: _searched(f, x) for x in dict.fromkeys(w.flatten().tolist())}
+        return torch.tensor([found[x] for x in w.flatten().tolist()], dtype=w.dtype, device=w.device).reshape(w.shape)
     distance = torch.full_like(w, math.inf)
-    for edge in _edges(f):
+    for edge in edges:
         distance = torch.minimum(distance, (w - edge).abs())
     return distance
 
 
 @lru_cache(maxsize=256)
-def _edges(f: Reparameterization) -> tuple[float, ...]:
-    """Unstable weights, among them the ends of every interval of stable ones.
+def _edges(f: Reparameterization) -> tuple[float, ...] | None:
+    """The ends of the intervals of stable weights, where f has an inverse; else None.
 
-    f has an inverse: the weights at which it takes a boundary value, and those opposite where f is even.
+    These are the weights at which f takes a boundary value, and those opposite where f is even.
     """
     one = torch.ones(1, dtype=torch.float64)
     try:
         f.inverse(f(one))
     except ValueError:
-        return _searched(f)
+        return None
     found: list[float] = []
     for value in (one, -one) if f.time == "discrete" else (0 * one,):
         try:
@@ -75,26 +83,30 @@ def _edges(f: Reparameterization) -> tuple[float, ...]:
 
 
 def _is_stable(lam: Tensor, time: str) -> Tensor:
-    return lam.abs() < 1 if time == "discrete" else lam < 0
+    return lam.abs() < 1 - _ON_IT if time == "discrete" else lam < 0
 
 
-def _searched(f: Reparameterization) -> tuple[float, ...]:
-    """The ends of the cells on which f is not seen to be stable, by bisection of [-700, 700]."""
-    cells, edges, looked_at = [(-_FARTHEST, _FARTHEST)], [], 0
-    while cells:
-        left, right = cells.pop(0)
-        looked_at += 1
+def _searched(f: Reparameterization, w: float) -> float:
+    """The distance of w from the nearest cell of [-700, 700] on which f is not seen to be stable, nearest cells first.
+
+    All that is nearer than the cell at hand is stable, so that its distance is a lower bound at any time.
+    """
+    queue = [(0.0, -_FARTHEST, _FARTHEST)]
+    for _ in range(_MOST_CELLS):
+        if not queue:
+            return math.inf
+        distance, left, right = heapq.heappop(queue)
         middle, half = (left + right) / 2, (right - left) / 2
         answer = _on_cell(f, middle, half)
-        if answer is True:
-            continue
-        if answer is False or half < _NARROWEST * max(1.0, abs(middle)) or looked_at > _MOST_CELLS:
-            edges += [left, right]
-        else:
-            cells += [(left, middle), (middle, right)]
-    return tuple(dict.fromkeys(edges))
+        if answer is False or (answer is None and half < _NARROWEST * max(1.0, abs(middle))):
+            return distance
+        if answer is None:
+            for low, high in ((left, middle), (middle, right)):
+                heapq.heappush(queue, (max(low - w, w - high, 0.0), low, high))
+    return queue[0][0] if queue else math.inf
 
 
+@lru_cache(maxsize=2**16)
 def _on_cell(f: Reparameterization, middle: float, half: float) -> bool | None:
     """Whether f is stable on the whole cell (True), on none of it (False), or neither is known."""
     try:

@@ -11,7 +11,8 @@ Rows with the same targets, f and kind of modes are evaluated together:
     finite_up_to     the β up to which E_m(β) is finite when all weights move
 
 The decay is measured between 40 and 240 memory times of the slowest mode that is seen, where all others are gone unless
-their rates nearly agree; for one slowest oscillation at times of equal phase. Rates are per unit of time or per step.
+their rates nearly agree; for one slowest oscillation at peaks, up to 640 memory times where these are rare, and not at
+all where there are fewer than 12 till then. Rates are per unit of time or per step.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from numerics.arguments import json_number
 from numerics.decay import estimate_decay
-from numerics.decay_bounds import largest_phase
+from numerics.decay_bounds import largest_wave
 from numerics.finite_radius import finite_up_to
 from numerics.fit_problem import FitProblem, Fits, Result
 from numerics.l2_errors import l2_squares, l2_step_squares, powers
@@ -43,6 +44,11 @@ _LATE = (40.0, 240.0)
 _DECAY_POINTS = 48
 _RATIO_POINTS = 120
 _LIVE = 45.0
+_LAST = 640.0
+"""Memory times after which e^{-rt} nears the end of the range of doubles."""
+_PHASES, _FEWEST_PEAKS, _FEWEST_STEPS, _STEPS, _MOST_STEPS = 64, 12, 16, 128, 4096
+_STILL = 1e-15
+"""Radians in a unit of time, in discrete time beyond a multiple of π, that do not count as a turn."""
 _UNSEEN = 1e-14
 """A coefficient below this part of the largest is taken for a mode that is not seen."""
 _SAME_RATE = 1e-13
@@ -293,7 +299,8 @@ class _Kernel:
         slowest = rates <= slow * (1 + _SAME_RATE)
         parts = self.coefficients[slowest]
         if np.iscomplexobj(self.lam):
-            return largest_phase(torch.from_numpy(2 * parts[0])) if len(parts) == 1 else None
+            lam = complex(self.lam[slowest][0])
+            return largest_wave(torch.from_numpy(2 * parts[0]), lam, self.discrete) if len(parts) == 1 else None
         signs = np.where(self.lam[slowest] < 0, -1.0, 1.0)[:, None] if self.discrete else np.ones((len(parts), 1))
         return max(float(np.abs((s * parts).sum(0)).sum()) for s in (np.ones_like(signs), signs))
 
@@ -304,16 +311,51 @@ class _Kernel:
             return None
         slow = float(rates[seen].min())
         times = np.linspace(_LATE[0] / slow, _LATE[1] / slow, _DECAY_POINTS)
-        if self.discrete:
-            times = np.unique(np.rint(times))
-        elif np.iscomplexobj(self.lam):
-            times = self._of_equal_phase(times, float(np.abs(self.lam.imag[seen & (rates == slow)]).max()))
+        if np.iscomplexobj(self.lam):
+            slowest = self.lam[seen & (rates == slow)]
+            turn = np.angle(slowest) if self.discrete else slowest.imag  # in a unit of time
+            turn = np.unique(np.abs(turn - np.pi * np.rint(turn / np.pi)) if self.discrete else np.abs(turn))
+            if turn.size > 1:
+                return None
+            if turn[0] > _STILL:
+                found = self._peaks(slow, math.pi / float(turn[0]))
+                return None if found is None else _padded(*found)
+        times = np.unique(np.rint(times)) if self.discrete else times
         return estimate_decay(times, self.memory(times)).rate_interval
 
-    @staticmethod
-    def _of_equal_phase(times: Array, frequency: float) -> Array:
-        """The times moved to multiples of half the period, where that leaves them apart."""
-        if frequency * (times[1] - times[0]) < 2 * math.pi:
-            return times
-        period = math.pi / frequency
-        return np.rint(times / period) * period
+    def _peaks(self, slow: float, half: float) -> tuple[Array, Array] | None:
+        """Times of equal phase, near a peak of the slowest oscillation, and |ρ̂|_1 there; None where there are few.
+
+        `half` is half a period. In discrete time the highest of each block of steps, which holds half a turn.
+        """
+        first, most = _LATE[0] / slow, (_LAST - _LATE[0]) / slow
+        wanted = (_LATE[1] - _LATE[0]) / slow / _DECAY_POINTS
+        if self.discrete:
+            step = float(math.floor(max(wanted, half + 1, _FEWEST_STEPS, min(_STEPS, most / _DECAY_POINTS * 2))))
+        else:
+            step = half * max(1, round(wanted / half))
+        count = min(_DECAY_POINTS, int(most / step))
+        if count < _FEWEST_PEAKS:
+            return None
+        if not self.discrete:
+            near = first + half * np.arange(_PHASES) / _PHASES
+            times = near[np.argmax(self.memory(near) * np.exp(slow * (near - first)))] + step * np.arange(count)
+            return times, self.memory(times)
+        block = math.ceil(first) + step * np.arange(count)[:, None] + np.arange(min(step, _MOST_STEPS))
+        sizes = self.memory(block.ravel()).reshape(block.shape)
+        place = np.argmax(sizes * np.exp(slow * (block - block[:, :1])), axis=1)[:, None]
+        return np.take_along_axis(block, place, 1).ravel(), np.take_along_axis(sizes, place, 1).ravel()
+
+
+def _padded(times: Array, sizes: Array) -> tuple[float, float] | None:
+    """The interval of the rate, wider by what the scatter of peaks, which steps hit up to a phase, does to a slope.
+
+    Values of scatter P about a line over a time T leave the least-squares slope open by 1.5 P/T, by 3 P/T on a half.
+    """
+    interval = estimate_decay(times, sizes).rate_interval
+    if interval is None:
+        return None
+    seen = sizes > np.finfo(np.float64).tiny
+    rest = np.log(sizes[seen]) + (interval[0] + interval[1]) / 2 * times[seen]
+    more = float(3 * np.ptp(rest) / np.ptp(times[seen]))
+    return interval[0] - more, interval[1] + more

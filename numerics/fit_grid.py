@@ -29,6 +29,8 @@ from numerics.targets import Target, parse_target
 
 LARGEST_GRID = 10_000_000
 LARGEST_FILE = 10_000_000
+LARGEST_M = 4096
+LARGEST_SEED = 2**63 - 1
 _SMALLEST_BATCH, _LARGEST_BATCH, _UNITS = 16, 512, 8
 _LISTS = ("target", "reparam", "m", "seeds", "modes", "learning_rate", "optimizer")
 _GRADIENT_ONLY = ("learning_rate", "optimizer", "schedule", "weight_decay")
@@ -105,6 +107,9 @@ class Sweep:
         ):
             for value in values:
                 check_count(name, value, least)
+        for name, values, most in (("m", self.m, LARGEST_M), ("seeds", self.seeds, LARGEST_SEED)):
+            if max(values) > most:
+                raise ValueError(f"{name}: {shown(max(values))} is too large; at most {most} is allowed")
         if not isinstance(self.complex, bool):
             raise ValueError(f"complex: true or false is needed, got {shown(self.complex)}")
         self._check_gradient()
@@ -127,7 +132,7 @@ class Sweep:
         """Every target and every f can be read and fitted: nothing is found out in the middle of a run."""
         for name in ("step_size", "horizon"):
             if not _is_number(getattr(self, name)):
-                raise ValueError(f"{name}: a number is needed, got {shown(getattr(self, name))}")
+                raise ValueError(f"{name}: a number is needed, got {shown(repr(getattr(self, name)))}")
         if len({len(specs) for specs in self.target}) > 1:
             raise ValueError("target: every target needs the same number of kernels, one for each input")
         read = _Reader(self.time)
@@ -228,6 +233,8 @@ def sweep_of_json(content: Mapping[str, Any]) -> Sweep:
         if key in given:
             value = given[key]
             given[key] = tuple(value) if isinstance(value, list | tuple | range) else (value,)
+            if key != "target":
+                _refuse_nested(key, given[key])
     given["target"] = tuple(tuple(specs) if isinstance(specs, list | tuple) else (specs,) for specs in given["target"])
     for key in ("target", "reparam", "modes", "optimizer"):
         texts = itertools.chain(*given["target"]) if key == "target" else given.get(key, ())
@@ -243,9 +250,11 @@ def read_sweep(path: str | os.PathLike[str]) -> Sweep:
     """The grid in a JSON file, see `sweep_of_json`. Raises ValueError, in one line, that begins with the path."""
     file = Path(path)
     try:
-        if file.stat().st_size > LARGEST_FILE:
+        with open(file, "rb") as stream:  # no more of it than may be: a device has no size and no end
+            content = stream.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
             raise ValueError(f"has more than {LARGEST_FILE} bytes")
-        return sweep_of_json(json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_repeats))
+        return sweep_of_json(json.loads(content.decode("utf-8-sig"), object_pairs_hook=_no_repeats))
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
     except json.JSONDecodeError as error:
@@ -282,9 +291,20 @@ class _Reader:
         return self._fs.get(text) or self._fs.setdefault(text, Reparameterization(text, self._time))
 
 
+def _refuse_nested(key: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        if isinstance(value, list | dict):
+            raise ValueError(f"{key}: single values are needed, got {shown(json.dumps(value))}")
+
+
 def _one_text(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return not math.isnan(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False

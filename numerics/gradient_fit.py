@@ -129,10 +129,11 @@ def kernel_loss(
     data_seed: int = 0,
 ) -> KernelLoss:
     """The loss of a problem whose rows share the times at which kernels are compared."""
-    grid, resolution = time_grid(problem, points, nodes)
     if problem.loss != "sequences":
+        grid, resolution = time_grid(problem, points, nodes)
         return KernelLoss(problem, grid, device, dtype, resolution=resolution)
-    covariance = lag_covariance(white_noise(problem, sequences, data_seed))
+    inputs = white_noise(problem, sequences, data_seed)  # which refuses more steps than there is memory for
+    covariance, (grid, resolution) = lag_covariance(inputs), time_grid(problem, points, nodes)
     scale = problem.step_size**2 if problem.time == "continuous" else 1.0  # y = Σ Δ ρ(jΔ) x_{k-j}
     return KernelLoss(problem, grid, device, dtype, resolution=resolution, covariance=scale * covariance)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from numerics.arguments import check_count
 from numerics.fit_problem import FitProblem
-from numerics.model_checks import check_memory
+from numerics.model_checks import available_memory
 from numerics.time_nodes import TimeNodes, sampled_nodes, time_nodes
 
 Array = NDArray[np.float64]
@@ -34,6 +34,7 @@ _MOST_STEPS = 4096
 """Of a finite horizon in discrete time that l2 takes one by one."""
 _MOST_DIFFERENCES = 2**16
 """And w1inf."""
+_MOST_SEQUENCE_STEPS = 1e9
 
 
 class Resolution(NamedTuple):
@@ -172,7 +173,12 @@ def white_noise(problem: FitProblem, count: int, seed: int) -> Array:
     check_count("sequences", count, 1)
     check_count("data_seed", seed, 0)
     steps = sequence_steps(problem)
-    check_memory("sequences", 8 * steps * problem.input_dim * (count + 3 * steps * problem.input_dim), _CPU)
+    size, left = 8 * steps * problem.input_dim * (count + 3 * steps * problem.input_dim), available_memory(_CPU)
+    if size > left:
+        raise ValueError(
+            f"horizon: sequences of {steps:.6g} steps need about {size / 2**30:.3g} GiB and {left / 2**30:.3g} GiB are "
+            "left; give a shorter one"
+        )
     return np.random.default_rng([seed, steps]).standard_normal((count, steps, problem.input_dim))
 
 
@@ -189,6 +195,10 @@ def lag_covariance(x: Array) -> Array:
 def sequence_steps(problem: FitProblem) -> int:
     """K."""
     steps = problem.horizon / problem.step_size if problem.time == "continuous" else problem.horizon
+    if not steps <= _MOST_SEQUENCE_STEPS:
+        raise ValueError(
+            f"horizon: {problem.horizon!r} is {steps:.3g} steps; at most {_MOST_SEQUENCE_STEPS:.0e} are allowed"
+        )
     count = round(steps) if problem.time == "continuous" else math.floor(steps)
     if count < 1:
         raise ValueError(f"horizon: {problem.horizon!r} is not one step")

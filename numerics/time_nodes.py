@@ -42,6 +42,8 @@ _FEWEST = 3
 _PHASE = 8.0
 """Radians of a mode in one panel: ten nodes integrate its square, of twice the phase, to 1e-6."""
 _MOST_PANELS = 256
+_PAIRS = 4
+"""Pairs of complex modes that panels of two short time scales serve; more reach higher frequencies, about m of them."""
 _EXACT_STEPS = 64
 """Steps taken one by one in discrete time, at least."""
 _NODES_PER_BLOCK = 10
@@ -109,7 +111,7 @@ def time_nodes(
     uniform = _uniform_end(targets, is_complex, end)
     edges, highest = [0.0], math.inf
     if uniform:
-        panel = 20 * first
+        panel = 20 * first * (min(1.0, _PAIRS / m) if is_complex else 1.0)
         count = min(math.ceil(uniform / panel), _MOST_PANELS)
         first = uniform / count
         highest = _PHASE / first

@@ -12,8 +12,11 @@ from proofs_check.tables import above, below, table, wrapped
 REACHED = 1.01
 """A seed has reached the best one if its error is at most this many times the best error."""
 _GROUP = ("target", "modes", "optimizer", "learning_rate")
-_HEADS = ("f", "m", "error L²", "error W", "seeds", "margin", "decay rate", "bound/M", "results")
+_HEADS = ("f", "m", "error L²", "error W", "seeds", "margin", "decay", "bound/M", "results")
 _NONE = "-"
+_DIGITS = 3
+"""Of all numbers, so that the table fits 80 columns."""
+_LETTERS = {"converged": "c", "stalled": "s", "budget_spent": "b", "diverged": "d"}
 
 
 def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
@@ -30,9 +33,9 @@ def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
         cells: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
         for row in members:
             cells.setdefault((row["reparam"], row["m"]), []).append(row)
-        yield from table(_HEADS, [_best_line(f, m, some, judged) for (f, m), some in cells.items()])
+        yield from table(_HEADS, [_best_line(f, m, some, judged) for (f, m), some in cells.items()], indent="")
     yield ""
-    for note in _notes(asked, judged):
+    for note in _notes(asked, judged, [result for result in _LETTERS if any(row["result"] == result for row in rows)]):
         yield from wrapped(note, width)
 
 
@@ -46,13 +49,12 @@ def _intention(asked: Mapping[str, Any]) -> str:
 def _best_line(f: str, m: int, rows: Sequence[Mapping[str, Any]], judged: str) -> tuple[str, ...]:
     errors = [_number(row[judged]) for row in rows]
     counts = Counter(row["result"] for row in rows)
-    results = ", ".join(f"{count} {result.replace('_', ' ')}" for result, count in counts.most_common())
+    results = " ".join(f"{count}{_LETTERS[result]}" for result, count in counts.most_common())
     least = min(errors)
     if not math.isfinite(least):
         return f, str(m), *[_NONE] * 6, results
     best = rows[errors.index(least)]
     reached = sum(error <= REACHED * least for error in errors)
-    decay = best["decay_rate"]
     return (
         f,
         str(m),
@@ -60,21 +62,33 @@ def _best_line(f: str, m: int, rows: Sequence[Mapping[str, Any]], judged: str) -
         _shown(best["error_w1inf"]),
         f"{reached}/{len(rows)}",
         _shown(best["margin"]),
-        _NONE if decay is None else f"[{below(decay[0], 4)}, {above(decay[1], 4)}]",
+        _NONE if best["decay_rate"] is None else _interval(*best["decay_rate"]),
         _shown(best["bound_ratio_min"]),
         results,
     )
 
 
-def _notes(asked: Mapping[str, Any], judged: str) -> Iterator[str]:
+def _interval(low: float | str, high: float | str) -> str:
+    """The middle where the whole interval is within one unit of its last digit, else both ends."""
+    middle = f"{(float(low) + float(high)) / 2:.{_DIGITS}g}"
+    if 0 < float(middle) < math.inf:
+        unit = 10.0 ** (math.floor(math.log10(float(middle))) + 1 - _DIGITS)
+        if float(middle) - unit <= float(low) and float(high) <= float(middle) + unit:
+            return middle
+    return f"[{below(low, _DIGITS)}, {above(high, _DIGITS)}]"
+
+
+def _notes(asked: Mapping[str, Any], judged: str, results: Sequence[str]) -> Iterator[str]:
     discrete = asked["time"] == "discrete"
     change = "Σ|e_k| + Σ|e_k - e_{k-1}|" if discrete else "∫|e| + total variation of e"
     name = "W" if judged == "error_w1inf" else "L²"
-    yield f"Of each m the seed with the least error {name}; seeds: how many come within 1 % of it."
+    yield f"Shown is the seed with the least error {name}; seeds: how many come within 1 %."
     yield f"error W: {change}, e the error of the kernel."
     yield f"margin: {'1 - max|λ|' if discrete else 'min|Re λ|'}."
-    yield f"decay rate: that of the measured memory function M{' per step' if discrete else ''}, an interval."
+    per = " per step" if discrete else ""
+    yield f"decay: the rate of the measured memory function M{per}, to one unit of its last digit; - if not decided."
     yield "bound/M: the least ratio of the bound of Theorem 3.3, in its sharp form, to M."
+    yield f"results: {', '.join(f'{_LETTERS[result]} {result}' for result in results).replace('_', ' ')}."
 
 
 def _number(value: float | str | None) -> float:
@@ -83,4 +97,4 @@ def _number(value: float | str | None) -> float:
 
 
 def _shown(value: float | str | None) -> str:
-    return _NONE if value is None else f"{float(value):.4g}"
+    return _NONE if value is None else f"{float(value):.{_DIGITS}g}"

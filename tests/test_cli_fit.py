@@ -19,6 +19,7 @@ import stablessm
 from numerics import sweep as sweep_module
 from numerics.fit_grid import sweep_of_json
 from numerics.sweep import run_sweep
+from proofs_check import fit_tables
 from proofs_check.fit_tables import fit_lines
 from tests.numerics.fake_fits import fake_unit
 
@@ -83,24 +84,45 @@ def test_the_table_for_a_reader(run: Run) -> None:
     lines = result.out.splitlines()
     assert lines[0] == "Fits in optimal mode, loss l2, real modes, continuous time"
     assert "target exponential:rate=2, plain modes" in lines
-    assert lines[3].split() == [
-        "f",
-        "m",
-        "error",
-        "L²",
-        "error",
-        "W",
-        "seeds",
-        "margin",
-        "decay",
-        "rate",
-        "bound/M",
-        "results",
-    ]
+    heads = ["f", "m", "error", "L²", "error", "W", "seeds", "margin", "decay", "bound/M", "results"]
+    assert lines[3].split() == heads
     assert lines[4].split()[:2] == ["exp", "1"]
-    assert lines[4].endswith("2 converged")
+    assert lines[4].endswith(" 2c")
+    assert lines[-1] == "results: c converged."
     assert " 2/2 " in lines[4]
-    assert max(map(len, lines)) <= 110
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_table_of_all_outcomes_fits_80_columns() -> None:
+    row = {
+        "target": "polynomial:p=1.5", "reparam": "softplus", "modes": "plain", "m": 32, "error_l2": 8.936e-10,
+        "error_w1inf": 2.103e-10, "margin": 2.909e-10, "decay_rate": [2.908e-10, 2.9095e-10],
+        "bound_ratio_min": 1.148e11,
+    }  # fmt: skip
+    outcomes = ["converged"] * 4 + ["budget_spent"] * 3 + ["stalled"]
+    rows = [{**row, "seed": seed, "result": result} for seed, result in enumerate(outcomes)]
+    asked = sweep_of_json({"target": "airy", "reparam": "exp", "m": 1}).as_json()
+    lines = list(fit_lines({"rows": rows, "asked": asked}, None))
+    wanted = ["softplus", "32", "8.94e-10", "2.1e-10", "8/8", "2.91e-10", "2.91e-10", "1.15e+11", "4c", "3b", "1s"]
+    assert lines[4].split() == wanted
+    assert lines[-1] == "results: c converged, s stalled, b budget spent."
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("ends", "cell"),
+    [
+        ([0.02051, 0.02052], "0.0205"),
+        ([0.9999, 1.001], "1"),
+        ([0.9956, 1.02], "[0.995, 1.02]"),
+        ([0.0, 0.0], "[0, 0]"),
+        ([1.0, "inf"], "[1, inf]"),
+        ([9.995, 10.004], "10"),
+        ([0.0, 0.3], "[0, 0.3]"),
+    ],
+)
+def test_a_decay_rate_is_one_number_where_its_interval_is_short(ends: list[float | str], cell: str) -> None:
+    assert fit_tables._interval(*ends) == cell
 
 
 def test_every_option_reaches_the_grid(run: Run, fake: list[Any], tmp_path: Path) -> None:
@@ -148,7 +170,7 @@ def test_seeds_begin_at_the_seed_of_the_program(fake: list[Any], capsys: pytest.
 def test_nothing_but_diverged_fits_is_exit_code_3(fake: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--target", "exponential", "--reparam", "exp", "--m", "2", "--seeds", "1", "--device", "cpu")
     assert stablessm.main(("--seed", "3", "fit", *options)) == 3  # the seed that the fake fitter fails for
-    assert "1 diverged" in capsys.readouterr().out
+    assert " 1d" in capsys.readouterr().out
 
 
 def test_a_file_name_with_a_comma_is_one_target(tmp_path: Path) -> None:
@@ -289,5 +311,5 @@ def test_lines_of_a_table_without_good_fits() -> None:
         row |= {"error_l2": "inf", "error_w1inf": None, "decay_rate": None, "bound_ratio_min": None}
     lines = list(fit_lines({"rows": rows, "asked": sweep.as_json()}, None))
     assert "target exponential, plain modes, adam with learning rate 0.01" in lines
-    assert lines[4].split() == ["exp", "1", *["-"] * 6, "1", "diverged"]
+    assert lines[4].split() == ["exp", "1", *["-"] * 6, "1d"]
     assert any("the seed with the least error W" in line for line in lines)

@@ -134,6 +134,16 @@ def test_the_limit_of_the_ratio_with_a_complex_mode(dim: int) -> None:
     assert limit == pytest.approx(float(least), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("time", "lam"), [("continuous", -0.01 + 0j), ("discrete", 0.99 + 0j), ("discrete", -0.99 + 0j)]
+)
+def test_the_limit_of_the_ratio_with_a_complex_mode_that_does_not_turn(time: str, lam: complex) -> None:
+    """2 Re(c U) e^{λt}, however large |c U| is."""
+    U, c = torch.tensor([[1.0, 0.5]], dtype=torch.complex128), torch.tensor([0.6 + 0.8j], dtype=torch.complex128)
+    model = DiagonalModel.from_lam(torch.tensor([lam], dtype=torch.complex128), U, c, time=time)
+    assert ratio_at_infinity(model) == pytest.approx(float(far_ratio(model, 50.0)), rel=1e-9)
+
+
 def test_the_limit_of_the_ratio_with_several_layers() -> None:
     """Two layers with one slowest λ each: t e^{-rt}; where one layer has none, the bound is too large by t."""
     rng = np.random.default_rng(5)

@@ -1,7 +1,7 @@
 """The programs of the fitters on CUDA tensors without a CUDA device: shapes, dtypes and devices, no values.
 
 A tensor that was left on the CPU, and an operation that reads a value, fail here as they would fail or wait there. A
-torch without CUDA cannot move, index, invert or differentiate such tensors, and the fixture takes over; so the same
+XX, and the fixture takes over; so the same
 programs run on the device "meta" as well, where nothing is replaced.
 """
 

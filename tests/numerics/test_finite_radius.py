@@ -39,6 +39,7 @@ CASES = [
     ("tanh", "discrete", (0.5, 1.75), math.inf),
     ("best:b=0.25", "discrete", (1.0, -2.0), 0.5),
     ("best:b=2", "discrete", (1.0, -2.0), math.inf),
+    ("best:b=0", "discrete", (0.9, -2.0), 0.9 - math.sqrt(0.5)),  # f(√½) rounds to a value inside
 ]
 
 
@@ -89,6 +90,23 @@ def test_formulas_that_are_not_everywhere_real_or_stop_at_the_boundary() -> None
     assert touching.tolist() == pytest.approx([2.0, 0.5], abs=1e-8)
     odd = boundary_distance(Reparameterization("best:a=-1:b=4"), tensor(1.0))  # its denominator vanishes at w = 2
     assert odd.tolist() == pytest.approx([1.0], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "w", "stated"),
+    [
+        ("-1-sin(w)", "continuous", (0.3, 7.0), (0.3 + math.pi / 2, 7.0 - 1.5 * math.pi)),
+        ("-0.9-sin(w)", "continuous", (0.3, 2.0), (0.3 + math.asin(0.9), math.pi + math.asin(0.9) - 2.0)),
+        ("sin(w)", "discrete", (0.3, 9.0), (math.pi / 2 - 0.3, 9.0 - 2.5 * math.pi)),
+    ],
+)
+def test_a_formula_with_hundreds_of_boundaries(
+    text: str, time: str, w: tuple[float, ...], stated: tuple[float, ...]
+) -> None:
+    found = boundary_distance(Reparameterization(text, time), tensor(*w))
+    # values are bounded to 1e-9, and f ≈ (w - edge)²/2 where it only touches its boundary
+    assert found.tolist() == pytest.approx(stated, abs=2e-9 if text == "-0.9-sin(w)" else math.sqrt(2e-9))
+    assert all(value <= true for value, true in zip(found.tolist(), stated, strict=True))  # from the stable side
 
 
 def test_a_batch_is_its_members() -> None:

@@ -223,6 +223,26 @@ def test_an_oscillation_too_fast_for_its_decay_leaves_the_errors_open() -> None:
     assert row.margin == pytest.approx(1e-6)
 
 
+@pytest.mark.parametrize(("time", "least"), [("continuous", 50), ("discrete", 25)])
+def test_the_decay_of_one_oscillation_holds_its_rate(time: str, least: int) -> None:
+    """Slow and fast turns, kernels that vanish at t = 0 among them; no rate where too few turns are seen."""
+    rng = np.random.default_rng(2)
+    rates, omega = np.exp(rng.uniform(-4, 1, size=(60, 1))), np.exp(rng.uniform(-5, 1, size=(60, 1)))
+    omega[:10] = 0.0
+    lam = np.exp(-rates) if time == "discrete" else -rates
+    f = ["sigmoid" if time == "discrete" else "exp"] * 60
+    fits = fits_of([SPECS[:1]] * 60, f, lam, np.ones((60, 1, 1)), omega=omega, **{"time": time})
+    phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, size=(60, 1)))
+    phase[10:20] = math.pi / 2
+    found = [row.decay_rate for row in evaluate_fits(replace(fits, c=torch.polar(torch.ones_like(phase), phase)))]
+    known = [(ends, rate) for ends, rate in zip(found, rates[:, 0], strict=True) if ends is not None]
+    assert len(known) >= least
+    assert found[0] is not None
+    for (low, high), rate in known:
+        assert low * (1 - 1e-12) <= rate <= high * (1 + 1e-12)
+        assert high <= 1.01 * low
+
+
 def test_dead_modes_are_not_seen_in_the_decay() -> None:
     fits = fits_of([SPECS[:1]], ["direct"], np.array([[-0.01, -0.5]]), np.ones((1, 2, 1)))
     (row,) = evaluate_fits(broken(fits, 0, c=torch.tensor([0.0, 1.0])))

@@ -383,6 +383,14 @@ def test_bad_sequences() -> None:
         fit_gradient(given, [0.1], steps=1, sequences=0)
 
 
+@pytest.mark.parametrize("time", ["continuous", "discrete"])
+@pytest.mark.parametrize(("horizon", "words"), [(1e9, "need about .* GiB"), (1e300, "at most 1e\\+09 are allowed")])
+def test_more_steps_of_sequences_than_there_is_memory_for(time: str, horizon: float, words: str) -> None:
+    given = problem(("exp",), loss="sequences", horizon=horizon, time=time)
+    with pytest.raises(ValueError, match=f"horizon: .*{words}"):
+        fit_gradient(given, [0.1], steps=1)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("loss", ["l2", "w1inf", "sequences"])

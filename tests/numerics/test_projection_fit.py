@@ -482,6 +482,13 @@ def test_w1inf_of_two_inputs_that_die_at_different_times():
     assert float(fits.loss[0]) < 1.01 * kernel_norm(rows.targets[0], other[1], other[0]).value
 
 
+def test_w1inf_counts_the_jumps_of_the_target():
+    rows = problem("shift", 2, loss="w1inf")
+    fits = fit_optimal(rows)
+    lam, coef = kernel(fits, 0)
+    assert float(fits.loss[0]) == pytest.approx(kernel_norm(rows.targets[0], coef, lam).value, rel=2e-2)
+
+
 def test_w1inf_in_discrete_time_is_the_sum_over_steps():
     fits = fit_optimal(problem("polynomial:p=1.5", 2, ("tanh",), time="discrete", horizon=60.0, loss="w1inf"))
     error = (

@@ -117,6 +117,12 @@ TRAINED = {**MINIMAL, "mode": "gradient"}
         ({**MINIMAL, "m": [2.5]}, "m: a whole number is needed, got 2.5"),
         ({**MINIMAL, "m": [True]}, "m: a whole number is needed, got True"),
         ({**MINIMAL, "m": ["4"]}, "m: a whole number is needed, got 4"),
+        ({**MINIMAL, "m": [2, [3]]}, r"m: single values are needed, got \[3\]"),
+        ({**MINIMAL, "m": [4097]}, "m: 4097 is too large; at most 4096"),
+        ({**MINIMAL, "seeds": {"a": 1}}, r'seeds: single values are needed, got \{"a": 1\}'),
+        ({**MINIMAL, "seeds": [2**63]}, "seeds: 9223372036854775808 is too large"),
+        ({**TRAINED, "learning_rate": [[0.1]]}, r"learning_rate: single values are needed, got \[0.1\]"),
+        ({**MINIMAL, "horizon": 10**400}, "horizon: a number is needed, got 1000"),
         ({**MINIMAL, "seeds": 0}, "seeds: at least 1 is needed"),
         ({**MINIMAL, "seeds": [-1]}, "seeds: at least 0 is needed"),
         ({**MINIMAL, "seeds": 10_000_001}, "seeds: there are 10000001; at most 10000000"),
@@ -128,7 +134,7 @@ TRAINED = {**MINIMAL, "mode": "gradient"}
         ({**MINIMAL, "complex": "yes"}, "complex: true or false"),
         ({**MINIMAL, "time": "sometimes"}, "time: 'sometimes' is not one of"),
         ({**MINIMAL, "step_size": 0}, "step_size: a positive number"),
-        ({**MINIMAL, "step_size": "1"}, "step_size: a number is needed, got 1"),
+        ({**MINIMAL, "step_size": "1"}, "step_size: a number is needed, got '1'"),
         ({**MINIMAL, "horizon": -1}, "horizon: a positive number"),
         ({**MINIMAL, "horizon": math.nan}, "horizon: a number is needed, got nan"),
         ({**MINIMAL, "loss": "sequences"}, "sequences need a finite number of steps"),
@@ -159,6 +165,7 @@ def test_a_grid_that_cannot_be_is_one_line(content: Any, words: str) -> None:
         (b"[" * 100_000, "nested too deeply|is not JSON"),
         (b'{"m": 1, "m": 2}', "'m' is given twice"),
         (b'{"m": 1}', "target is missing"),
+        (b" " * 10_000_001, "has more than 10000000 bytes"),
     ],
 )
 def test_a_sweep_file_that_cannot_be_names_the_file(tmp_path: Path, content: bytes, words: str) -> None:
@@ -166,6 +173,11 @@ def test_a_sweep_file_that_cannot_be_names_the_file(tmp_path: Path, content: byt
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"sweep\.json.*({words})"):
         read_sweep(path)
+
+
+def test_of_a_device_without_an_end_no_more_is_read_than_may_be() -> None:
+    with pytest.raises(ValueError, match="/dev/zero: has more than 10000000 bytes"):
+        read_sweep("/dev/zero")
 
 
 def test_a_missing_sweep_file_is_one_line(tmp_path: Path) -> None:
