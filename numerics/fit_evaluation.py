@@ -11,8 +11,8 @@ Rows with the same targets, f and kind of modes are evaluated together:
     finite_up_to     the β up to which E_m(β) is finite when all weights move
 
 The decay is measured between 40 and 240 memory times of the slowest mode that is seen, where all others are gone unless
-their rates nearly agree; for one slowest oscillation at peaks, up to 640 memory times where these are rare, and not at
-all where there are fewer than 12 till then. Rates are per unit of time or per step.
+their rates nearly agree, and then there is no interval; for an oscillation at its peaks, up to 640 memory times where
+these are rare, and not at all where there are fewer than 12 till then. Rates are per unit of time or per step.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ _LAST = 640.0
 _PHASES, _FEWEST_PEAKS, _FEWEST_STEPS, _STEPS, _MOST_STEPS = 64, 12, 16, 128, 4096
 _STILL = 1e-15
 """Radians in a unit of time, in discrete time beyond a multiple of π, that do not count as a turn."""
+_NEARLY = 0.025
+"""Rates so near, relatively, do not die by e^5 while the decay is measured."""
+_SEEN_MOVE = 1e-10
 _UNSEEN = 1e-14
 """A coefficient below this part of the largest is taken for a mode that is not seen."""
 _SAME_RATE = 1e-13
@@ -310,25 +313,38 @@ class _Kernel:
         if not seen.any():
             return None
         slow = float(rates[seen].min())
+        slowest = int(np.argmax(seen & (rates == slow)))
+        if self._rivals(slowest, slow, seen):
+            return None
+        lam = complex(self.lam[slowest])
+        turn = abs(math.remainder(float(np.angle(lam)), math.pi)) if self.discrete else abs(lam.imag)
+        if turn > _STILL:
+            return self._rate_of_peaks(slow, turn)
         times = np.linspace(_LATE[0] / slow, _LATE[1] / slow, _DECAY_POINTS)
-        if np.iscomplexobj(self.lam):
-            slowest = self.lam[seen & (rates == slow)]
-            turn = np.angle(slowest) if self.discrete else slowest.imag  # in a unit of time
-            turn = np.unique(np.abs(turn - np.pi * np.rint(turn / np.pi)) if self.discrete else np.abs(turn))
-            if turn.size > 1:
-                return None
-            if turn[0] > _STILL:
-                found = self._peaks(slow, math.pi / float(turn[0]))
-                return None if found is None else _padded(*found)
         times = np.unique(np.rint(times)) if self.discrete else times
         return estimate_decay(times, self.memory(times)).rate_interval
 
-    def _peaks(self, slow: float, half: float) -> tuple[Array, Array] | None:
-        """Times of equal phase, near a peak of the slowest oscillation, and |ρ̂|_1 there; None where there are few.
+    def _rivals(self, slowest: int, slow: float, seen: NDArray[np.bool_]) -> bool:
+        """Whether modes of nearly the slowest rate still change the rate that is seen, and do not die while one looks.
 
-        `half` is half a period. In discrete time the highest of each block of steps, which holds half a turn.
+        Mode i moves the logarithmic slope of |ρ̂| by |λ_i - λ| |C_i|e^{-r_i t}/|ρ̂(t)| at most, to first order.
         """
-        first, most = _LATE[0] / slow, (_LAST - _LATE[0]) / slow
+        with np.errstate(divide="ignore"):
+            exponents = np.log(self.lam.astype(np.complex128)) if self.discrete else self.lam
+        near = seen & (self.rates() < slow * (1 + _NEARLY))
+        moved = np.abs(exponents[near] - exponents[slowest]) * np.abs(self.coefficients[near]).sum(axis=1)
+        begin = np.rint(np.array([_LATE[0] / slow])) if self.discrete else np.array([_LATE[0] / slow])
+        left = float((self.memory(begin) * np.exp(slow * begin))[0])
+        return bool((moved > _SEEN_MOVE * slow * left).any())
+
+    def _rate_of_peaks(self, slow: float, turn: float) -> tuple[float, float] | None:
+        """From times of equal phase near a peak of an oscillation that turns by so much; None where these are few.
+
+        In discrete time the highest of each block of steps, which holds half a turn: values low by at most P = -log cos
+        of half the widest gap of its phases. That leaves a least-squares slope over a time T open by 1.5 P/T, and by
+        3 P/T on half of the window.
+        """
+        first, most, half = _LATE[0] / slow, (_LAST - _LATE[0]) / slow, math.pi / turn
         wanted = (_LATE[1] - _LATE[0]) / slow / _DECAY_POINTS
         if self.discrete:
             step = float(math.floor(max(wanted, half + 1, _FEWEST_STEPS, min(_STEPS, most / _DECAY_POINTS * 2))))
@@ -340,22 +356,16 @@ class _Kernel:
         if not self.discrete:
             near = first + half * np.arange(_PHASES) / _PHASES
             times = near[np.argmax(self.memory(near) * np.exp(slow * (near - first)))] + step * np.arange(count)
-            return times, self.memory(times)
-        block = math.ceil(first) + step * np.arange(count)[:, None] + np.arange(min(step, _MOST_STEPS))
+            return estimate_decay(times, self.memory(times)).rate_interval
+        steps = np.arange(min(step, max(_MOST_STEPS, math.ceil(half))))
+        block = math.ceil(first) + step * np.arange(count)[:, None] + steps
         sizes = self.memory(block.ravel()).reshape(block.shape)
         place = np.argmax(sizes * np.exp(slow * (block - block[:, :1])), axis=1)[:, None]
-        return np.take_along_axis(block, place, 1).ravel(), np.take_along_axis(sizes, place, 1).ravel()
-
-
-def _padded(times: Array, sizes: Array) -> tuple[float, float] | None:
-    """The interval of the rate, wider by what the scatter of peaks, which steps hit up to a phase, does to a slope.
-
-    Values of scatter P about a line over a time T leave the least-squares slope open by 1.5 P/T, by 3 P/T on a half.
-    """
-    interval = estimate_decay(times, sizes).rate_interval
-    if interval is None:
-        return None
-    seen = sizes > np.finfo(np.float64).tiny
-    rest = np.log(sizes[seen]) + (interval[0] + interval[1]) / 2 * times[seen]
-    more = float(3 * np.ptp(rest) / np.ptp(times[seen]))
-    return interval[0] - more, interval[1] + more
+        times = np.take_along_axis(block, place, 1).ravel()
+        interval = estimate_decay(times, np.take_along_axis(sizes, place, 1).ravel()).rate_interval
+        if interval is None:
+            return None
+        phases = np.sort(turn * steps % math.pi)
+        gap = float(np.diff(phases, append=phases[0] + math.pi).max())
+        more = -3 * math.log(math.cos(min(gap / 2, 1.5))) / float(np.ptp(times))
+        return interval[0] - more, interval[1] + more

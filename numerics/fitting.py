@@ -26,8 +26,8 @@ from numerics.threads import one_thread
 FIT_MODES = ("optimal", "gradient")
 _SHARE = 4
 """One part in so many of the memory available is the default budget on a GPU."""
-_NODES, _NODES_PER_COLUMN = 250, 6
-"""More times than numerics.time_nodes takes."""
+_NODES, _NODES_PER_COLUMN = 250, {False: 6, True: 24}
+"""More times than numerics.time_nodes takes, for real and for complex modes."""
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed", "gib are available")
 
 
@@ -119,7 +119,7 @@ def row_bytes(problem: FitProblem, mode: str, dtype: torch.dtype, starts: int = 
     if mode == "gradient":
         return 32 * size * m * (2 + d) * (2 if problem.is_complex else 1)
     columns = m * (2 if problem.is_complex else 1)
-    nodes = 3 * (_NODES + _NODES_PER_COLUMN * columns)
+    nodes = 3 * (_NODES + _NODES_PER_COLUMN[problem.is_complex] * columns)
     return 6 * size * nodes * (2 * columns + d) * (starts + 2 * warm)
 
 

@@ -243,7 +243,7 @@ def test_the_estimate_has_enough_nodes(spec: str, is_complex: bool, m: int) -> N
         for fine in (1, 2)
     ]
     columns = m * (2 if is_complex else 1)
-    assert sum(found) <= 3 * (fitting._NODES + fitting._NODES_PER_COLUMN * columns)
+    assert sum(found) <= 3 * (fitting._NODES + fitting._NODES_PER_COLUMN[is_complex] * columns)
 
 
 @pytest.mark.parametrize("mode", ["optimal", "gradient"])
