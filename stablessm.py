@@ -412,14 +412,18 @@ def fit(
             beside = next((option for option, value in given.items() if value is not None), None)
             if beside is not None:
                 raise BadInput(f"--sweep: the grid is in the file; {beside} cannot be given beside it")
+            if context.obj:
+                raise BadInput(f"--seed '{context.obj}': the seeds are in the file of --sweep")
             grid = read_sweep(sweep)
         try:
             found = run_sweep(grid, folder=out, cluster=cluster, device=device, on_progress=on_progress)
         except KeyboardInterrupt:
             kept = f"finished units are kept in {out!r}, the same command goes on"
             raise typer.Abort(f"interrupted; {'nothing is kept without --out' if out is None else kept}") from None
+    from proofs_check.fit_report import fit_answers
+
     rows = json_rows(found)
-    answer = {"rows": rows, "asked": grid.as_json()}
+    answer = {"rows": rows, "answers": fit_answers(rows), "asked": grid.as_json()}
     if as_json:
         _print_json(answer)
     else:

@@ -46,7 +46,7 @@ _RATIO_POINTS = 120
 _LIVE = 45.0
 _LAST = 640.0
 """Memory times after which e^{-rt} nears the end of the range of doubles."""
-_PHASES, _FEWEST_PEAKS, _FEWEST_STEPS, _STEPS, _MOST_STEPS = 64, 12, 16, 128, 4096
+_PHASES, _FEWEST_PEAKS, _FEWEST_STEPS, _STEPS, _MOST_STEPS = 64, 12, 16, 128, 512
 _STILL = 1e-15
 """Radians in a unit of time, in discrete time beyond a multiple of π, that do not count as a turn."""
 _NEARLY = 0.025
@@ -351,13 +351,13 @@ class _Kernel:
         else:
             step = half * max(1, round(wanted / half))
         count = min(_DECAY_POINTS, int(most / step))
-        if count < _FEWEST_PEAKS:
+        if count < _FEWEST_PEAKS or (self.discrete and half > _MOST_STEPS):
             return None
         if not self.discrete:
             near = first + half * np.arange(_PHASES) / _PHASES
             times = near[np.argmax(self.memory(near) * np.exp(slow * (near - first)))] + step * np.arange(count)
             return estimate_decay(times, self.memory(times)).rate_interval
-        steps = np.arange(min(step, max(_MOST_STEPS, math.ceil(half))))
+        steps = np.arange(min(step, _MOST_STEPS))
         block = math.ceil(first) + step * np.arange(count)[:, None] + steps
         sizes = self.memory(block.ravel()).reshape(block.shape)
         place = np.argmax(sizes * np.exp(slow * (block - block[:, :1])), axis=1)[:, None]

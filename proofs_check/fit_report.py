@@ -119,7 +119,8 @@ def _tightness(rows: Sequence[Row]) -> _Answer:
     rest = seen[len(touching) : len(touching) + _TIGHTEST]
     if rest:
         parts.append(
-            "bound/measured is at least " + ", ".join(f"{_ratio(r):.4g} at {_time(r)} ({_named(r)})" for r in rest)
+            "over the times looked at bound/measured comes down to "
+            + ", ".join(f"{_ratio(r):.4g} at {_time(r)} ({_named(r)})" for r in rest)
         )
     late = [_number(row["bound_ratio_late"]) for row in seen if row["bound_ratio_late"] is not None]
     if late:

@@ -20,7 +20,7 @@ _LETTERS = {"converged": "c", "stalled": "s", "budget_spent": "b", "diverged": "
 
 
 def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """The best fits, a table for each target and kind of modes; `answer` holds "rows" and the grid "asked"."""
+    """The best fits, a table for each target and kind of modes; then the answers. `answer`: "rows", "answers", the grid "asked"."""
     asked, rows = answer["asked"], answer["rows"]
     judged = "error_w1inf" if asked["loss"] == "w1inf" else "error_l2"
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
@@ -37,6 +37,9 @@ def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield ""
     for note in _notes(asked, judged, [result for result in _LETTERS if any(row["result"] == result for row in rows)]):
         yield from wrapped(note, width)
+    for found in answer["answers"]:
+        yield from ("", *wrapped(found["question"], width))
+        yield from wrapped(f"  {found['verdict']}: {found['answer']}", width)
 
 
 def _intention(asked: Mapping[str, Any]) -> str:

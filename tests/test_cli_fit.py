@@ -88,7 +88,9 @@ def test_the_table_for_a_reader(run: Run) -> None:
     assert lines[3].split() == heads
     assert lines[4].split()[:2] == ["exp", "1"]
     assert lines[4].endswith(" 2c")
-    assert lines[-1] == "results: c converged."
+    assert "results: c converged." in lines
+    assert "Does the measured decay of every fit respect the bound of Theorem 3.3?" in lines
+    assert any(line.startswith("  SUPPORTED: yes, all 2") for line in lines)
     assert " 2/2 " in lines[4]
     assert max(map(len, lines)) <= 80
 
@@ -102,7 +104,7 @@ def test_the_table_of_all_outcomes_fits_80_columns() -> None:
     outcomes = ["converged"] * 4 + ["budget_spent"] * 3 + ["stalled"]
     rows = [{**row, "seed": seed, "result": result} for seed, result in enumerate(outcomes)]
     asked = sweep_of_json({"target": "airy", "reparam": "exp", "m": 1}).as_json()
-    lines = list(fit_lines({"rows": rows, "asked": asked}, None))
+    lines = list(fit_lines({"answers": [], "rows": rows, "asked": asked}, None))
     wanted = ["softplus", "32", "8.94e-10", "2.1e-10", "8/8", "2.91e-10", "2.91e-10", "1.15e+11", "4c", "3b", "1s"]
     assert lines[4].split() == wanted
     assert lines[-1] == "results: c converged, s stalled, b budget spent."
@@ -165,6 +167,11 @@ def test_every_option_reaches_the_grid(run: Run, fake: list[Any], tmp_path: Path
 def test_seeds_begin_at_the_seed_of_the_program(fake: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert stablessm.main(("--seed", "7", "fit", *SMALL, "--json")) == 0
     assert [row["seed"] for row in json.loads(capsys.readouterr().out)["rows"]] == [7, 8]
+
+
+def test_a_seed_beside_a_file_with_seeds(fake: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert stablessm.main(("--seed", "7", "fit", "--sweep", "a.json")) == 2
+    assert capsys.readouterr().err == "error: --seed '7': the seeds are in the file of --sweep\n"
 
 
 def test_nothing_but_diverged_fits_is_exit_code_3(fake: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,7 +316,7 @@ def test_lines_of_a_table_without_good_fits() -> None:
     rows = sweep_module.json_rows(run_sweep(sweep, worker=fake_unit, device="cpu"))
     for row in rows:
         row |= {"error_l2": "inf", "error_w1inf": None, "decay_rate": None, "bound_ratio_min": None}
-    lines = list(fit_lines({"rows": rows, "asked": sweep.as_json()}, None))
+    lines = list(fit_lines({"answers": [], "rows": rows, "asked": sweep.as_json()}, None))
     assert "target exponential, plain modes, adam with learning rate 0.01" in lines
     assert lines[4].split() == ["exp", "1", *["-"] * 6, "1d"]
     assert any("the seed with the least error W" in line for line in lines)

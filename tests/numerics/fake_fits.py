@@ -27,6 +27,7 @@ class FakeRow:
     bound_ratio_min: float
     finite_up_to: float
     ratio_time: float | None = None
+    bound_ratio_late: float | None = None
 
 
 def row_label(problem: FitProblem, b: int) -> str:

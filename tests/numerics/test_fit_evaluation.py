@@ -243,6 +243,16 @@ def test_the_decay_of_one_oscillation_holds_its_rate(time: str, least: int) -> N
         assert high <= 1.01 * low
 
 
+def test_rates_that_nearly_agree_leave_the_decay_open() -> None:
+    """e^{-t} - 0.999e^{-1.0001t} falls more slowly than e^{-t} for ten thousand memory times."""
+    lam, c = np.array([[-1.0, -1.0001], [-1.0, -1.2]]), np.array([[[1.0], [-0.999]]] * 2)
+    near, apart = evaluate_fits(fits_of([SPECS[:1]] * 2, ["exp", "exp"], lam, c))
+    assert near.decay_rate is None
+    assert apart.decay_rate is not None
+    assert apart.decay_rate[0] <= 1 * (1 + 1e-12)
+    assert apart.decay_rate[1] >= 1 * (1 - 1e-12)
+
+
 def test_dead_modes_are_not_seen_in_the_decay() -> None:
     fits = fits_of([SPECS[:1]], ["direct"], np.array([[-0.01, -0.5]]), np.ones((1, 2, 1)))
     (row,) = evaluate_fits(broken(fits, 0, c=torch.tensor([0.0, 1.0])))
