@@ -26,6 +26,8 @@ _ACCEPTED = 1e-4
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-14
 _CEILING = 1e10
+_FREE = 1.0
+"""Damping above which a step is short whatever the gradient is, so that a small decrease says nothing."""
 _FLAT = 1e-6
 """Cosine between the residual and the columns of its Jacobian below which a gradient counts as zero."""
 _LARGEST_CHANGE = 0.9
@@ -101,8 +103,8 @@ def start_search(evaluate: Evaluate, theta: Tensor) -> Search:
 def minimize(evaluate: Evaluate, search: Search, steps: int, tolerance: float, compact_every: int = 0) -> Search:
     """The search after at most so many steps.
 
-    A row ends CONVERGED where a step was accepted and its actual and predicted decrease were below `tolerance` times
-    the loss, or the loss is at rounding level; where damping reaches its ceiling, CONVERGED if the gradient vanishes,
+    A row ends CONVERGED where a step with damping of at most 1 was accepted and its actual and predicted decrease were
+    below `tolerance` times the loss, or the loss is at rounding level; where damping reaches its ceiling, CONVERGED if the gradient vanishes,
     else STALLED; BUDGET_SPENT otherwise. `compact_every` steps the rows that have ended are set aside, which reads
     their number from the device (0: never).
     """
@@ -133,7 +135,8 @@ def _step(evaluate: Evaluate, now: Search, rows: Tensor, tolerance: float) -> Se
     fall = torch.where(ratio > 0.75, 0.1, torch.where(ratio > 0.25, 0.5, 2.0))
     damping = torch.where(good, (now.damping * fall).clamp(min=_LEAST_DAMPING), now.damping * now.growth)
     growth = torch.where(good, 2.0, 2 * now.growth)
-    small = good & (actual <= tolerance * now.loss) & (predicted <= tolerance * now.loss)
+    free = good & (now.damping <= _FREE)
+    small = free & (actual <= tolerance * now.loss) & (predicted <= tolerance * now.loss)
     loss, noise = torch.where(good, trial.loss, now.loss), torch.where(good, trial.noise, now.noise)
     high = damping > _CEILING
     result = torch.where(small | (loss <= noise), CONVERGED, torch.where(high, _at_ceiling(now), _RUNNING))

@@ -236,6 +236,18 @@ def test_limit_of_a_sum_of_two_exponentials(run: Run) -> None:
     assert rows[1]["error_lower"] == 0
 
 
+def test_limit_beside_fits(run: Run) -> None:
+    asked = ("limit", "--target", "polynomial:p=2", "--m", "4,2", "--fitted")
+    rows = json.loads(run(*asked, "--json").out)["rows"]
+    assert [row["m"] for row in rows] == [4, 2]
+    assert all(row["error_lower"] < row["error_fitted"] < row["error_explicit"] for row in rows)
+    assert {row["states"] for row in rows} == {"real"}
+    lines = run(*asked).out.splitlines()
+    head = next(line for line in lines if "E_m(0) ≥" in line and "fitted" in line)
+    assert head.split()[-4:] == ["fitted", "fitted/lower", "states", "explicit"]
+    assert max(map(len, lines)) <= 80
+
+
 def test_limit_for_a_reader(run: Run) -> None:
     lines = run("limit", "--target", "polynomial:p=2", "--m", "8,1").out.splitlines()
     assert max(map(len, lines)) <= 80

@@ -42,7 +42,7 @@ def test_ledger_rows_are_real(verdict: str, kind: str, id: str, title: str) -> N
 
 def test_counts_are_real() -> None:
     expected = [claim.expected.name for claim in all_claims().values()]
-    counts = ", ".join(f"{expected.count(name)} {name}" for name in ("PROVED", "ENCLOSED", "REFUTED"))
+    counts = ", ".join(f"{expected.count(name)} {name}" for name in ("PROVED", "ENCLOSED", "SUPPORTED", "REFUTED"))
     assert f"{len(expected)} statements: {counts}." in README
 
 

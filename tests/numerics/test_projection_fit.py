@@ -459,6 +459,27 @@ def test_compressed_nodes_have_the_loss_of_all_of_them():
     torch.testing.assert_close(a.normal, b.normal, rtol=1e-6, atol=1e-12)
 
 
+def test_a_small_step_under_heavy_damping_is_no_convergence():
+    """A pair whose frequencies tend to 0: the loss is even in ω, and its valley is steep across and shallow along."""
+    rows = FitProblem(
+        ((parse_target("polynomial:p=2"),),) * 4,
+        (Reparameterization("exp"), Reparameterization("direct")) * 2,
+        (0, 5, 1, 2),
+        2,
+        ("plain",) * 4,
+        is_complex=True,
+    )
+    fits = fit_optimal(rows)
+    evaluator = Evaluator(
+        KernelColumns(time_nodes(rows.targets[0], 2, is_complex=True), rows.targets[0], 2, is_complex=True),
+        RateMap(rows.reparameterizations, 2, is_complex=True, is_discrete=False, device=torch.device("cpu")),
+    )
+    found = evaluator(torch.cat([fits.w, fits.omega], 1), torch.arange(4))
+    along = found.gradient.abs() / (found.normal.diagonal(dim1=-2, dim2=-1) * found.loss[:, None]).sqrt()
+    for row, result in enumerate(fits.results()):
+        assert result is not Result.CONVERGED or float(along[row].max()) < 1e-2
+
+
 # The norm W^{1,∞}
 
 
