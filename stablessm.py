@@ -698,7 +698,14 @@ def _command_position(arguments: Sequence[str]) -> int | None:
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    try:
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not written again at exit
+        raise BadInput(f"the output cannot be written: {error.strerror or error}") from None
 
 
 def _print_json(value: Any) -> None:

@@ -24,6 +24,7 @@ from numerics.perturbation import linear_perturbed_error
 from numerics.reach import largest_rate, weights_for
 from numerics.reparameterization import Reparameterization
 from numerics.spectral import spectral_measure
+from numerics.starting_rates import slowest_start
 from numerics.targets import Target
 
 SEQUENCES = ("explicit", "fitted")
@@ -104,12 +105,13 @@ def curse_table(
     sets = DEFAULT_GROUPS if groups is None else (tuple(groups),)
     fs = [Reparameterization(text) for text in reparams]
     reach = [largest_rate(f) for f in fs]
-    first = dict(zip(reversed(reach), reversed(fs), strict=True))
-    rules = {limit: _rules(target, dims, sequence, f, limit, seed) for limit, f in first.items()}
+    ends = list(zip(reach, (0.0 if f.name else slowest_start(f) for f in fs), strict=True))  # a named f comes as near 0
+    first = dict(zip(reversed(ends), reversed(fs), strict=True))
+    rules = {end: _rules(target, dims, sequence, f, end[0], seed) for end, f in first.items()}
     total, done, rows = len(fs) * len(modes) * len(sets) * len(dims), 0, []
-    for f, limit in zip(fs, reach, strict=True):
+    for f, end in zip(fs, ends, strict=True):
         for kind in modes:
-            models = [balanced_model(lam, weights, weights_for(f, lam), f, kind) for lam, weights in rules[limit]]
+            models = [balanced_model(lam, weights, weights_for(f, lam), f, kind) for lam, weights in rules[end]]
             for some in sets:
                 for m, model in zip(dims, models, strict=True):
                     rows += _rows(target, m, model, f.text, some, betas, ball, seed)

@@ -52,8 +52,8 @@ _STILL = 1e-15
 _NEARLY = 0.025
 """Rates so near, relatively, do not die by e^5 while the decay is measured."""
 _SEEN_MOVE = 1e-10
-_UNSEEN = 1e-14
-"""A coefficient below this part of the largest is taken for a mode that is not seen."""
+_UNSEEN = 1e-150
+"""A coefficient below this part of the largest is taken for 0: late, a slow mode of 1e-18 is all there is."""
 _SAME_RATE = 1e-13
 _AT_ITS_LIMIT = 1e-12
 _RATIOS = ("bound_ratio_min", "ratio_time", "bound_ratio_late")

@@ -20,7 +20,7 @@ from typing import Any
 
 from numerics.arguments import check_count, json_number, shown
 from numerics.fit_problem import LOSSES, FitProblem
-from numerics.fitting import FIT_MODES
+from numerics.fitting import FIT_MODES, check_steps
 from numerics.model_checks import TIMES, check_choice
 from numerics.models import MODES
 from numerics.optim import Rule
@@ -142,7 +142,9 @@ class Sweep:
             for kernel in read.kernels(specs):
                 kernel.require_integrable()
         line = Line(0, self.target[0], self.reparam[0], self.modes[0], self.seeds[0], None, None)
-        self.problem((line,), self.m[0])
+        largest = self.problem((line,), max(self.m))
+        if self.mode == "optimal":
+            check_steps(largest)
 
     @property
     def axes(self) -> tuple[tuple[Any, ...], ...]:

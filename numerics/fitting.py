@@ -64,6 +64,8 @@ def fit(
         settings["learning_rates"] = _checked_rates(problem, learning_rates, warm)
     elif learning_rates is not None:
         raise ValueError("learning_rates: they have a meaning in gradient mode alone")
+    else:
+        check_steps(problem)
     for smaller in warm:
         if len(smaller.problem) != len(problem):
             raise ValueError(f"warm: has {len(smaller.problem)} rows, the problem {len(problem)}")
@@ -90,6 +92,16 @@ def fit(
             warnings.warn(f"out of memory on {place}: going on with {size} models at a time", stacklevel=2)
             halved = True
     return merged(problem, parts)
+
+
+def check_steps(problem: FitProblem) -> None:
+    """Raises ValueError where optimal mode has as many coefficients as there are steps: many models fit exactly."""
+    least = problem.m * (2 if problem.is_complex else 1) + 1
+    if problem.time == "discrete" and problem.horizon < least:
+        raise ValueError(
+            f"horizon: {problem.horizon:g} steps are too few for optimal mode with m = {problem.m}; at least {least} "
+            "are needed"
+        )
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -104,9 +104,9 @@ def minimize(evaluate: Evaluate, search: Search, steps: int, tolerance: float, c
     """The search after at most so many steps.
 
     A row ends CONVERGED where a step with damping of at most 1 was accepted and its actual and predicted decrease were
-    below `tolerance` times the loss, or the loss is at rounding level; where damping reaches its ceiling, CONVERGED if the gradient vanishes,
-    else STALLED; BUDGET_SPENT otherwise. `compact_every` steps the rows that have ended are set aside, which reads
-    their number from the device (0: never).
+    below `tolerance` times the loss, or the loss is at rounding level; where damping reaches its ceiling, CONVERGED if
+    the gradient vanishes, else STALLED; BUDGET_SPENT otherwise. `compact_every` steps the rows that have ended are set
+    aside, which reads their number from the device (0: never).
     """
     rows = torch.arange(len(search.theta), device=search.theta.device)
     whole, current = search, search

@@ -61,6 +61,10 @@ def run_sweep(
         raise ValueError(f"dtype: {dtype!r} is not one of {', '.join(DTYPES)}")
     if cluster is None:
         resolve_device(device)
+    else:
+        from numerics.cluster import check_cluster
+
+        check_cluster(cluster)
     units = sweep.units()
     asked = {"kind": "fit", **sweep.as_json(), "device": device, "dtype": dtype, "threads": threads}
     store = None if folder is None else Store.open(folder, asked)

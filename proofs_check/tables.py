@@ -108,6 +108,9 @@ def limit_lines(answer: Mapping[str, Any], target: Any, width: int | None) -> It
         rows = [(*row, *_reached(found)) for row, found in zip(rows, answer["rows"], strict=True)]
         head = (*head, "fitted", "fitted/lower", "states", "explicit")
     yield from table(head, rows)
+    if len(head) > 3:
+        legend = "fitted: the best model found, of real modes or of complex pairs; explicit: that of a quadrature rule."
+        yield from ("", *wrapped(legend, width))
     if any(unresolved):
         yield from ("", *wrapped("≤: float64 does not resolve this singular value; an estimate from above.", width))
 

@@ -256,12 +256,28 @@ def test_a_folder_of_another_grid(run: Run, fake: list[Any], tmp_path: Path) -> 
     assert "begun with steps null, asked for is 9; use another folder" in result.err
 
 
+@pytest.mark.parametrize("wrong", [("--cluster", "here"), ("--device", "gpu"), ("--m", "0")])
+def test_no_folder_is_made_for_what_cannot_run(run: Run, tmp_path: Path, wrong: tuple[str, str]) -> None:
+    out = tmp_path / "a"
+    assert run(*SMALL[:-2], *wrong, "--out", str(out)).code == 2
+    assert not out.exists()
+
+
 def test_a_misspelt_axis_in_a_file(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.json"
     path.write_text('{"target": "airy", "reparams": "exp", "m": 2}')
     result = run("--sweep", str(path))
     assert result.code == 2
     assert "'reparams' is no axis; did you mean reparam?" in result.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is full")
+def test_an_output_that_is_full_is_one_line() -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "stablessm", "claims"]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
 
 
 TRAIN = (

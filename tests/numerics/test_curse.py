@@ -64,6 +64,17 @@ def test_rates_beyond_a_wide_range_are_put_together() -> None:
     assert 0 < row.lower <= row.upper < math.inf
 
 
+def test_fitted_sequences_of_formulas_with_other_ranges_do_not_mix() -> None:
+    """-1-exp(w) has no rate below 1; its fits are not those of exp, in whatever order they stand."""
+    target, initial = parse_target("polynomial:p=2"), []
+    for reparams in (["exp"], ["exp", "-1-exp(w)"], ["-1-exp(w)", "exp"]):
+        rows = curse_table(target, [2], reparams, [0.0], groups=["w"], sequence="fitted").rows
+        initial.append({row.reparam: row.initial for row in rows})
+        assert all(row.margin >= 1 for row in rows if row.reparam != "exp")
+    assert initial[0]["exp"] == pytest.approx(initial[1]["exp"], rel=1e-9)
+    assert initial[1] == pytest.approx(initial[2], rel=1e-9)
+
+
 def test_fitted_sequences() -> None:
     explicit, fitted = (
         curse_table(TARGET, [6], ["exp"], [0.01], groups=["w"], sequence=kind).rows[0]

@@ -262,6 +262,13 @@ def test_dead_modes_are_not_seen_in_the_decay() -> None:
     assert (row.ratio_time, row.bound_ratio_late) == (0, math.inf)
 
 
+def test_the_slowest_mode_is_seen_late_however_small_it_is() -> None:
+    """As in fits of (1+t)^{-2} with 64 modes."""
+    fits = fits_of([SPECS[:1]], ["exp"], np.array([[-2e-9, -1e-8, -1.0]]), np.array([[[7.5e-18], [1.2e-16], [1.0]]]))
+    (row,) = evaluate_fits(fits)
+    assert row.decay_rate == pytest.approx((2e-9, 2e-9), rel=1e-9)
+
+
 def test_positive_balanced_fits_are_tight_at_zero() -> None:
     """|c|_2 |U|_2 = Σ c_i u_i = ρ̂(0) where c_i = u_i."""
     lam, weights = explicit_weights(parse_target(SPECS[0]), 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,6 +102,16 @@ def test_one_row_that_does_not_fit_is_one_line(replaced: Callable[..., Recorder]
     replaced(most=0)
     with pytest.warns(UserWarning, match="out of memory"), pytest.raises(ValueError, match="m: there is not enough"):
         fit(problem(), device="cpu")
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_steps_too_few_for_the_coefficients(is_complex: bool) -> None:
+    least = 5 if is_complex else 3
+    given = problem(time="discrete", complex=is_complex, horizon=least)
+    few = replace(given, horizon=least - 0.5)
+    with pytest.raises(ValueError, match=rf"horizon: .* steps are too few .* m = 2; at least {least} are needed"):
+        fit(few, device="cpu")
+    assert bool((fit(given, device="cpu").loss < 1e-3).all())
 
 
 @pytest.mark.parametrize("error", [RuntimeError("size mismatch"), ValueError("target: not in L²")])

@@ -139,6 +139,10 @@ TRAINED = {**MINIMAL, "mode": "gradient"}
         ({**MINIMAL, "horizon": math.nan}, "horizon: a number is needed, got nan"),
         ({**MINIMAL, "loss": "sequences"}, "sequences need a finite number of steps"),
         ({**MINIMAL, "steps": 0}, "steps: at least 1"),
+        (
+            {**MINIMAL, "m": [1, 2, 60], "time": "discrete", "horizon": 60},
+            "horizon: 60 steps are too few .* m = 60; at ",
+        ),
         ({**MINIMAL, "batch": 0}, "batch: at least 1"),
         ({**MINIMAL, "learning_rate": [0.1]}, "learning_rate: has a meaning in gradient mode alone"),
         ({**MINIMAL, "weight_decay": 0.1}, "weight_decay: has a meaning in gradient mode alone"),
