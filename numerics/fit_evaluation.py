@@ -8,6 +8,7 @@ Rows with the same targets, f and kind of modes are evaluated together:
     decay_rate       the interval of the rate that numerics.decay sees in M(Ĥ)(t) = |ρ̂(t)|_1 late in its life
     bound_ratio_min  the smallest √d |c|_2 |νU|_2 e^{-margin t}/M(Ĥ)(t), over a grid of times and in the limit
     bound_ratio_late the limit of that ratio as t → ∞, where the slowest modes alone count
+    printed_ratio_min  the smallest ratio of the printed form, (d+1)|θ|² e^{-margin t} with |θ| of this model, w in it
     finite_up_to     the β up to which E_m(β) is finite when all weights move
 
 The decay is measured between 40 and 240 memory times of the slowest mode that is seen, where all others are gone unless
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from numerics.arguments import json_number
 from numerics.decay import estimate_decay
-from numerics.decay_bounds import largest_wave
+from numerics.decay_bounds import largest_wave, theta_norm
 from numerics.finite_radius import finite_up_to
 from numerics.fit_problem import FitProblem, Fits, Result
 from numerics.l2_errors import l2_squares, l2_step_squares, powers
@@ -57,6 +58,7 @@ _UNSEEN = 1e-150
 _SAME_RATE = 1e-13
 _AT_ITS_LIMIT = 1e-12
 _RATIOS = ("bound_ratio_min", "ratio_time", "bound_ratio_late")
+"""What `_Kernel.ratios` finds."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,13 @@ class FitRow:
     bound_ratio_min: float | None
     ratio_time: float | None
     bound_ratio_late: float | None
+    printed_ratio_min: float | None
     finite_up_to: float | None
     result: Result
 
     def as_json(self) -> dict[str, Any]:
         """The fields by name, infinity as "inf", the result in lower case."""
-        numbers = ("error_l2", "error_w1inf", "margin", "finite_up_to", *_RATIOS)
+        numbers = ("error_l2", "error_w1inf", "margin", "finite_up_to", "printed_ratio_min", *_RATIOS)
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         found |= {name: None if found[name] is None else json_number(found[name]) for name in numbers}
         found["decay_rate"] = None if self.decay_rate is None else [json_number(end) for end in self.decay_rate]
@@ -132,6 +135,7 @@ def _failed(problem: FitProblem, row: int, outcome: Result) -> FitRow:
         bound_ratio_min=None,
         ratio_time=None,
         bound_ratio_late=None,
+        printed_ratio_min=None,
         finite_up_to=None,
         result=outcome,
     )
@@ -188,6 +192,11 @@ def _evaluated(model: DiagonalModel, targets: Sequence[Target], problem: FitProb
     kernels = [_Kernel(*pair, model.is_discrete) for pair in zip(coefficients, lam, strict=True)]
     ratios = [kernel.ratios(size) for kernel, size in zip(kernels, gain.tolist(), strict=True)]
     columns |= {name: list(column) for name, column in zip(_RATIOS, zip(*ratios, strict=True), strict=True)}
+    printed = ((model.input_dim + 1) * theta_norm(model) ** 2 / gain).tolist()
+    columns["printed_ratio_min"] = [
+        None if ratio is None else ratio * factor
+        for ratio, factor in zip(columns["bound_ratio_min"], printed, strict=True)
+    ]
     columns["decay_rate"] = [kernel.decay_rate() for kernel in kernels]
     return columns
 

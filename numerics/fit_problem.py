@@ -7,7 +7,7 @@ in discrete time ρ̂_k = Σ_i c_i ν_i U_i λ_i^k with λ_i = f(w_i) (complex: 
 e = ρ - ρ̂, a sum over the d inputs:
 
     l2         ∫_0^T |e|² dt;                          Σ_k |e_k|² in discrete time
-    w1inf      ∫_0^T |e| + |e(0)| + ∫_0^T |e'|;        Σ_k |e_k| + Σ_k |e_k - e_{k-1}|, e_{-1} = 0
+    w1inf      ∫_0^T |e| + |e(0)| + ∫_0^T |e'| with the jumps of ρ;   Σ_k |e_k| + Σ_k |e_k - e_{k-1}|, e_{-1} = 0
     sequences  the mean over sequences and steps of (y - ŷ)², y = Σ_j Δ ρ(jΔ) x_{k-j}, ŷ alike
 
 T is the `horizon`, in discrete time a number of steps. Source: Definition 2.5 for w1inf; the published experiments

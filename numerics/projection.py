@@ -30,6 +30,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_BRED = 1e3
+"""Rounding explains a loss where coefficients breed at most so many roundings of the target."""
+
 
 class Projection(NamedTuple):
     """What one QR tells, for B rows with p columns (2m for complex modes, Re first), d inputs and P parameters.
@@ -61,7 +64,8 @@ def project(system: Tensor, columns: int, phi: Tensor) -> Projection:
     share = _shares(coef, phi)
     gram, cross = moved.mT @ moved, moved.mT @ rest
     loss = rest.square().sum((1, 2)) + (eps * bred) ** 2
-    return Projection(loss, (8 * eps * (bred + size)) ** 2, coef, _normal(gram, share), _gradient(cross, share))
+    noise = (8 * eps * (torch.minimum(bred, _BRED * size) + size)) ** 2
+    return Projection(loss, noise, coef, _normal(gram, share), _gradient(cross, share))
 
 
 def curvature(bend: Tensor, coef: Tensor, phi: Tensor) -> Tensor:

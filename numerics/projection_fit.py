@@ -7,7 +7,8 @@ on weighted nodes (numerics.time_nodes), by Levenberg-Marquardt on w, and on ω 
 loss that is returned, and by which the best start is chosen, is taken on twice as many nodes. Rows with the same
 targets run together; a row's random numbers depend on its seed, m and targets only.
 
-The least loss depends on f through its range alone: where two f reach the same rates, their fits have the same kernel.
+The least loss depends on f through its range alone: where two f reach the same rates, their best fits have the
+same kernel.
 Source: Golub and Pereyra, Inverse Problems 19 (2003), a survey of variable projection; the rest as in the modules.
 """
 
@@ -54,6 +55,8 @@ Array = NDArray[np.float64]
 CHUNK = 96
 """Fits that run together on a CPU: enough to hide the cost of a call, few enough to stay in the cache."""
 _DEVICE_CHUNK = 65536
+_TURNED = 1 + 0.1j
+"""A real mode as the start of a complex one."""
 _SET_ASIDE_EVERY = 2
 """Steps after which, on a CPU, fits that have ended no longer take part."""
 _STARTS = 4
@@ -74,12 +77,13 @@ def fit_optimal(
 ) -> Fits:
     """Fits of every row of the problem: the best of `starts` starts and two more for each of `warm`.
 
-    starts: without a number one for real modes of any rate and completely monotone targets, where the first start leads
-    to the best fit, else 4. warm: fits of the same rows with at most as many modes; steps: of Levenberg-Marquardt, for
-    each start; tolerance: of the relative decrease of the loss; nodes: the times that define the loss, by default those
-    of the horizon; workers: threads with chunks of their own on a CPU, by default as many as torch has; progress:
-    called with the number of rows done and of all rows. The loss "w1inf" is minimized from the fits in L², plain and
-    with log-time weights (numerics.absolute_fit), and is taken at the nodes, to about 1e-2 of it.
+    starts: without a number one for real modes of any rate, completely monotone targets and continuous time (others
+    were never seen to end lower), else 4. warm: fits of the same rows with at most as many modes; steps: of
+    Levenberg-Marquardt, for each start; tolerance: of the relative decrease of the loss; nodes: the times that define
+    the loss, by default those of the horizon; workers: threads with chunks of their own on a CPU, by default as many as
+    torch has; progress: called with the number of rows done and of all rows. The loss "w1inf" is minimized from the
+    fits in L², plain and with log-time weights (numerics.absolute_fit), and is taken at the nodes, to about 1e-2 of it;
+    there CONVERGED means that a round of reweighting lowered it by less than a thousandth.
     Raises ValueError for the loss "sequences" (it has no optimal mode), an infinite horizon with a target whose energy
     (for "w1inf" L¹ norm) is infinite, counts below 1, `warm` fits of other rows, a device that is absent, an f that
     reaches no stable rate, and where memory would run out.
@@ -168,7 +172,9 @@ class _Group:
         if problem.loss == "w1inf":
             self.absolute = tuple(AbsoluteLoss(each, self.targets, problem.m, **options) for each in nodes)
             columns.append(KernelColumns(self._log_weighted(nodes[0]), self.targets, problem.m, **options))
-        self.norms = [(each, _starts(problem, rows, warm, self._count(), each)) for each in columns]
+        monotone = problem.is_complex and all(target.completely_monotone for target in self.targets)
+        real = KernelColumns(nodes[0], self.targets, problem.m, **options | {"is_complex": False}) if monotone else None
+        self.norms = [(each, _starts(problem, rows, warm, self._count(), each, real)) for each in columns]
         self.chunks = self._chunks()
 
     def _nodes(self, fine: int) -> TimeNodes:
@@ -195,7 +201,8 @@ class _Group:
             return self.settings.starts
         monotone = all(target.completely_monotone for target in self.targets)
         bounded = math.isfinite(fastest_start(self.problem.reparameterizations[self.rows[0]]))
-        return 1 if monotone and not bounded and not self.problem.is_complex else _STARTS
+        plain = not self.problem.is_complex and self.problem.time == "continuous"
+        return 1 if monotone and plain and not bounded else _STARTS
 
     def _chunks(self) -> list[slice]:
         starts = self.norms[0][1].shape[1]
@@ -255,14 +262,21 @@ def _beside(parts: list[Any], rows: int) -> Any:
 # Starts
 
 
-def _starts(problem: FitProblem, rows: list[int], warm: Sequence[Fits], starts: int, columns: KernelColumns) -> Tensor:
-    """θ of all starts of the rows, (R, S, P)."""
+def _starts(
+    problem: FitProblem,
+    rows: list[int],
+    warm: Sequence[Fits],
+    starts: int,
+    columns: KernelColumns,
+    real: KernelColumns | None,
+) -> Tensor:
+    """θ of all starts of the rows, (R, S, P); complex modes start from the best curve of `real` ones where given."""
     targets = problem.targets[rows[0]]
     fs = [problem.reparameterizations[row] for row in rows]
     limits = {f: (fastest_start(f), slowest_start(f)) for f in dict.fromkeys(fs)}
     curves, found = {}, np.zeros(0, dtype=np.complex128)
     if problem.is_complex:
-        found = hankel_modes(columns, targets)
+        found = hankel_modes(columns, targets) if real is None else -np.exp(smooth_rates(real, targets)[0]) * _TURNED
     else:
         curves = {ends: smooth_rates(columns, targets, *ends) for ends in set(limits.values())}
     logs = []

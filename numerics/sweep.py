@@ -2,9 +2,9 @@
 
 A table has one row a fit, in the order of the grid (numerics.fit_grid). Its columns: what was asked (target, reparam,
 modes, m, seed; in gradient mode optimizer and learning_rate), what came of it (error_l2, error_w1inf, margin,
-decay_lower, decay_upper, bound_ratio_min, ratio_time, bound_ratio_late, finite_up_to, result as in
-numerics.fit_evaluation; loss, steps, rank, gradient_over_weight as in numerics.fit_problem), the device, and the weights w, omega, U, c of the model, filled
-up with NaN to the largest m. A number that does not exist is NaN.
+decay_lower, decay_upper, bound_ratio_min, ratio_time, bound_ratio_late, printed_ratio_min, finite_up_to, result as in
+numerics.fit_evaluation; loss, steps, rank, gradient_over_weight as in numerics.fit_problem), the device, the weights
+w, omega, U, c of the model, filled up with NaN to the largest m. A number that does not exist is NaN.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _columns(sweep: Sweep, unit: Unit, fits: Fits, rows: Sequence[Any], device: 
         columns[name] = _numbers([getattr(row, name) for row in rows])
     intervals = [row.decay_rate or (None, None) for row in rows]
     columns["decay_lower"], columns["decay_upper"] = (_numbers(end) for end in zip(*intervals, strict=True))
-    for name in ("bound_ratio_min", "ratio_time", "bound_ratio_late", "finite_up_to"):
+    for name in ("bound_ratio_min", "ratio_time", "bound_ratio_late", "printed_ratio_min", "finite_up_to"):
         columns[name] = _numbers([getattr(row, name) for row in rows])
     columns["result"] = np.array([result.name.lower() for result in fits.results()])
     for name in ("loss", "steps", "rank", "gradient_over_weight"):

@@ -20,7 +20,7 @@ _LETTERS = {"converged": "c", "stalled": "s", "budget_spent": "b", "diverged": "
 
 
 def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """The best fits, a table for each target and kind of modes; then the answers. `answer`: "rows", "answers", the grid "asked"."""
+    """The best fits, a table for each target and kind of modes, then the answers; `answer`: rows, answers, asked."""
     asked, rows = answer["asked"], answer["rows"]
     judged = "error_w1inf" if asked["loss"] == "w1inf" else "error_l2"
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}

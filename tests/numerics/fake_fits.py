@@ -28,6 +28,7 @@ class FakeRow:
     finite_up_to: float
     ratio_time: float | None = None
     bound_ratio_late: float | None = None
+    printed_ratio_min: float | None = None
 
 
 def row_label(problem: FitProblem, b: int) -> str:

@@ -15,7 +15,7 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from numerics.decay_bounds import decay_bounds
+from numerics.decay_bounds import decay_bounds, printed_upper, sharp_upper
 from numerics.expsum import explicit_weights
 from numerics.fit_evaluation import evaluate_fits
 from numerics.fit_problem import RESULTS, FitProblem, Fits, Result
@@ -107,6 +107,9 @@ def test_every_column_by_another_route(time: str, modes: str, dim: int, omega: f
         at = bounds.ratio_at_infinity if found.ratio_time == math.inf else ratio_at(model, found.ratio_time)
         assert found.bound_ratio_min == pytest.approx(at, rel=1e-9)
         assert found.bound_ratio_late == pytest.approx(bounds.ratio_at_infinity, rel=1e-9)
+        start = torch.zeros(1, dtype=torch.float64)
+        larger = float(printed_upper(model, start) / sharp_upper(model, start))
+        assert found.printed_ratio_min == pytest.approx(larger * found.bound_ratio_min, rel=1e-9)
         rate = -math.log1p(-found.margin) if time == "discrete" else found.margin
         assert found.decay_rate is not None
         assert found.decay_rate[0] <= rate <= found.decay_rate[1]
