@@ -112,6 +112,7 @@ def _client(cluster: str) -> Iterator[Client]:
     configuration = {
         "distributed.comm.timeouts.connect": PATIENCE,
         "distributed.admin.large-graph-warning-threshold": "1GB",
+        "distributed.scheduler.worker-saturation": 1.0,  # a dead worker held no unit but the one that ended it
     }
     with dask.config.set(configuration):
         if cluster.startswith("local:"):

@@ -36,6 +36,7 @@ from numerics.levenberg_marquardt import DIVERGED, Search, minimize, start_searc
 from numerics.model_checks import check_dtype, check_memory
 from numerics.projection import jacobian_rank, least_squares
 from numerics.rate_evaluation import Evaluator, RateMap
+from numerics.reach import weights_for
 from numerics.reparameterization import Reparameterization
 from numerics.starting_rates import (
     fastest_start,
@@ -43,7 +44,6 @@ from numerics.starting_rates import (
     row_generator,
     slowest_start,
     smooth_rates,
-    starting_weights,
     warm_rates,
     within,
 )
@@ -324,6 +324,6 @@ def _to_theta(fs: Sequence[Reparameterization], logs: NDArray[Any], columns: Ker
     w = torch.empty(value.shape, dtype=torch.float64)
     for f in dict.fromkeys(fs):
         index = [place for place, other in enumerate(fs) if other == f]
-        w[index] = starting_weights(f, value[index].ravel()).reshape(value[index].shape)
+        w[index] = weights_for(f, value[index].ravel()).reshape(value[index].shape)
     theta = torch.cat([w, torch.from_numpy(omega)], dim=-1) if columns.is_complex else w
     return theta.to(columns.target)

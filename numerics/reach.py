@@ -14,6 +14,7 @@ from numerics.reparameterization import Reparameterization
 _FARTHEST_WEIGHT = 700.0
 _SEARCHED = np.linspace(-60.0, 60.0, 4801)
 """Where a w with f(w) = λ is looked for if f is a formula."""
+_BISECTIONS = 60
 _INSIDE = 1 - 1e-9
 """How far inside its range an f is asked for its end: the rounded end itself may have no w."""
 
@@ -40,17 +41,20 @@ def weights_for(f: Reparameterization, lam: NDArray[np.float64]) -> Tensor:
 
 
 def _solved(f: Reparameterization, lam: NDArray[np.float64]) -> Tensor:
-    from scipy.optimize import brentq  # slow to import
-
+    """By bisection in the last cell of a grid in which f crosses λ."""
     values = f(torch.from_numpy(_SEARCHED)).numpy()
-    found = []
-    for rate in lam:
-        signs = np.sign(values - rate)
-        crossings = np.flatnonzero(signs[:-1] * signs[1:] <= 0)
-        if not crossings.size:
-            ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
-            raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {rate:.6g} for w in {ends}")
-        left, right = _SEARCHED[crossings[-1] : crossings[-1] + 2]
-        gap = lambda x, rate=rate: float(f(torch.tensor(x, dtype=torch.float64))) / rate - 1  # noqa: E731
-        found.append(brentq(gap, left, right, xtol=1e-15, rtol=1e-15))
-    return torch.tensor(found, dtype=torch.float64)
+    gap = np.sign(values - lam[:, None])
+    crosses = gap[:, :-1] * gap[:, 1:] <= 0
+    if not crosses.any(axis=1).all():
+        missing = float(lam[~crosses.any(axis=1)][0])
+        ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
+        raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {missing:.6g} for w in {ends}")
+    last = crosses.shape[1] - 1 - np.argmax(crosses[:, ::-1], axis=1)
+    left, right = torch.from_numpy(_SEARCHED[last]), torch.from_numpy(_SEARCHED[last + 1])
+    wanted = torch.from_numpy(lam)
+    rising = f(right) >= f(left)
+    for _ in range(_BISECTIONS):
+        middle = (left + right) / 2
+        below = (f(middle) < wanted) == rising
+        left, right = torch.where(below, middle, left), torch.where(below, right, middle)
+    return (left + right) / 2

@@ -33,7 +33,7 @@ from numerics.kernel_columns import KernelColumns
 from numerics.levenberg_marquardt import DIVERGED, Evaluation, minimize, start_search
 from numerics.projection import project
 from numerics.rate_evaluation import Evaluator, RateMap
-from numerics.reach import largest_rate, weights_for
+from numerics.reach import largest_rate
 from numerics.reparameterization import Reparameterization
 from numerics.targets import Target
 
@@ -48,8 +48,6 @@ _SET_ASIDE_EVERY = 4
 _SLIGHT = 0.02
 _INSIDE = 0.9
 """How far inside the range of f a start stays, where f is bounded: at the end f' may vanish."""
-_SEARCHED = np.linspace(-60.0, 60.0, 4801)
-_BISECTIONS = 50
 
 
 def row_generator(seed: int, m: int, targets: Sequence[Target]) -> np.random.Generator:
@@ -191,28 +189,3 @@ def within(
 
 
 # To weights
-
-
-def starting_weights(f: Reparameterization, lam: Array) -> Tensor:
-    """w with f(w) = λ, for a formula of one's own the largest of several with |w| ≤ 60; (n,) float64.
-
-    Raises ValueError where f does not take a value.
-    """
-    if f.name:
-        return weights_for(f, lam)
-    values = f(torch.from_numpy(_SEARCHED)).numpy()
-    gap = np.sign(values - lam[:, None])
-    crosses = gap[:, :-1] * gap[:, 1:] <= 0
-    if not crosses.any(axis=1).all():
-        missing = float(lam[~crosses.any(axis=1)][0])
-        ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
-        raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {missing:.6g} for w in {ends}")
-    last = crosses.shape[1] - 1 - np.argmax(crosses[:, ::-1], axis=1)
-    left, right = torch.from_numpy(_SEARCHED[last]), torch.from_numpy(_SEARCHED[last + 1])
-    wanted = torch.from_numpy(lam)
-    rising = f(right) >= f(left)
-    for _ in range(_BISECTIONS):
-        middle = (left + right) / 2
-        below = (f(middle) < wanted) == rising
-        left, right = torch.where(below, middle, left), torch.where(below, right, middle)
-    return (left + right) / 2

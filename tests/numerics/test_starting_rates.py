@@ -10,6 +10,7 @@ from numerics.complex_starts import complex_starts, hankel_modes
 from numerics.kernel_columns import KernelColumns
 from numerics.levenberg_marquardt import DIVERGED, start_search
 from numerics.rate_evaluation import Evaluator, RateMap
+from numerics.reach import weights_for
 from numerics.reparameterization import Reparameterization
 from numerics.starting_rates import (
     fastest_start,
@@ -17,7 +18,6 @@ from numerics.starting_rates import (
     row_generator,
     slowest_start,
     smooth_rates,
-    starting_weights,
     warm_rates,
     within,
 )
@@ -112,12 +112,12 @@ def test_starts_stay_where_the_nodes_resolve_them():
 def test_weights_reach_the_rates(text):
     f = Reparameterization(text)
     lam = -np.geomspace(1e-3, 30, 7)
-    assert f(starting_weights(f, lam)).numpy() == pytest.approx(lam, rel=1e-12)
+    assert f(weights_for(f, lam)).numpy() == pytest.approx(lam, rel=1e-12)
 
 
 def test_weights_out_of_reach_are_named():
     with pytest.raises(ValueError, match="does not take the value"):
-        starting_weights(Reparameterization("-1/(w**2+1)"), np.array([-2.0]))
+        weights_for(Reparameterization("-1/(w**2+1)"), np.array([-2.0]))
 
 
 def damped(lam, size):
