@@ -4,6 +4,7 @@ Rows with the same targets, f and kind of modes are evaluated together:
 
     error_l2         (∫_0^T |ρ - ρ̂|² dt)^{1/2}, T the horizon of the problem; (Σ_k |Δρ(kΔ) - ρ̂_k|²)^{1/2}
     error_w1inf      ∫|ρ - ρ̂| + its total variation on R, over all times; a sum over the inputs, as for the square
+    rounding         of error_l2: 4 eps Σ |c_i ν_i U_i| ‖mode i‖, large where huge coefficients cancel
     margin           min|Re λ|, in discrete time 1 - max|λ|
     decay_rate       the interval of the rate that numerics.decay sees in M(Ĥ)(t) = |ρ̂(t)|_1 late in its life
     bound_ratio_min  the smallest √d |c|_2 |νU|_2 e^{-margin t}/M(Ĥ)(t), over a grid of times and in the limit
@@ -78,6 +79,7 @@ class FitRow:
     seed: int
     error_l2: float | None
     error_w1inf: float | None
+    rounding: float | None
     margin: float | None
     decay_rate: tuple[float, float] | None
     bound_ratio_min: float | None
@@ -89,7 +91,7 @@ class FitRow:
 
     def as_json(self) -> dict[str, Any]:
         """The fields by name, infinity as "inf", the result in lower case."""
-        numbers = ("error_l2", "error_w1inf", "margin", "finite_up_to", "printed_ratio_min", *_RATIOS)
+        numbers = ("error_l2", "error_w1inf", "rounding", "margin", "finite_up_to", "printed_ratio_min", *_RATIOS)
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         found |= {name: None if found[name] is None else json_number(found[name]) for name in numbers}
         found["decay_rate"] = None if self.decay_rate is None else [json_number(end) for end in self.decay_rate]
@@ -130,6 +132,7 @@ def _failed(problem: FitProblem, row: int, outcome: Result) -> FitRow:
         seed=problem.seeds[row],
         error_l2=math.inf,
         error_w1inf=math.inf,
+        rounding=None,
         margin=None,
         decay_rate=None,
         bound_ratio_min=None,
@@ -185,6 +188,7 @@ def _evaluated(model: DiagonalModel, targets: Sequence[Target], problem: FitProb
     lam = model.lam().numpy()
     coefficients = (model.c[:, 0, :, None] * model.drive()).numpy()  # (B, m, d)
     columns: dict[str, list[Any]] = _errors(targets, coefficients, lam, problem)
+    columns["rounding"] = _rounding(coefficients, lam, model.is_discrete)
     columns["margin"] = model.stability_margin.tolist()
     columns["finite_up_to"] = finite_up_to(model).tolist()
     gain = model.input_dim**0.5 * torch.linalg.vector_norm(model.c[:, 0], dim=-1)
@@ -216,6 +220,14 @@ def _errors(
             squares[some] += _halved(_square, problem, target, coefficients[some, :, place], lam[some])
             sizes[some] += _halved(_norm, problem, target, coefficients[some, :, place], lam[some])
     return {"error_l2": _known(np.sqrt(squares)), "error_w1inf": _known(sizes)}
+
+
+def _rounding(coefficients: NDArray[Any], lam: NDArray[Any], discrete: bool) -> list[float]:
+    """4 eps Σ |C_i| ‖e^{λ_i t}‖_2, of a sum of kernels of those sizes; ‖e^{λt}‖² = 1/(2r), ‖λ^k‖² = 1/(1 - |λ|²)."""
+    squares = 1 - np.abs(lam) ** 2 if discrete else -2 * lam.real
+    sizes = np.linalg.norm(coefficients, axis=-1) / np.sqrt(squares)
+    found: list[float] = (4 * np.finfo(np.float64).eps * sizes.sum(-1)).tolist()
+    return found
 
 
 def _distance(lam: NDArray[Any], time: str) -> Array:

@@ -166,6 +166,10 @@ class _Group:
             "device": settings.device,
             "dtype": settings.dtype,
         }
+        needed = problem.m * (2 if problem.is_complex else 1)
+        if len(nodes[0]) <= needed:
+            left = f"step_size and horizon leave {len(nodes[0])}"
+            raise ValueError(f"m: {problem.m} modes need more than {needed} times, {left}")
         coarse, fine = (KernelColumns(each, self.targets, problem.m, **options) for each in nodes)
         columns, self.fine = [coarse], fine
         self.absolute: tuple[AbsoluteLoss, ...] | None = None

@@ -1,7 +1,7 @@
 """Sweeps: a grid of fits worked through unit by unit, here or on a cluster, and put together in one table.
 
 A table has one row a fit, in the order of the grid (numerics.fit_grid). Its columns: what was asked (target, reparam,
-modes, m, seed; in gradient mode optimizer and learning_rate), what came of it (error_l2, error_w1inf, margin,
+modes, m, seed; in gradient mode optimizer and learning_rate), what came of it (error_l2, error_w1inf, rounding, margin,
 decay_lower, decay_upper, bound_ratio_min, ratio_time, bound_ratio_late, printed_ratio_min, finite_up_to, result as in
 numerics.fit_evaluation; loss, steps, rank, gradient_over_weight as in numerics.fit_problem), the device, the weights
 w, omega, U, c of the model, filled up with NaN to the largest m. A number that does not exist is NaN.
@@ -173,7 +173,7 @@ def _columns(sweep: Sweep, unit: Unit, fits: Fits, rows: Sequence[Any], device: 
         columns["learning_rate"] = np.array([line.learning_rate for line in lines], dtype=np.float64)
     columns["m"] = np.full(len(lines), m)
     columns["seed"] = np.array([line.seed for line in lines])
-    for name in ("error_l2", "error_w1inf", "margin"):
+    for name in ("error_l2", "error_w1inf", "rounding", "margin"):
         columns[name] = _numbers([getattr(row, name) for row in rows])
     intervals = [row.decay_rate or (None, None) for row in rows]
     columns["decay_lower"], columns["decay_upper"] = (_numbers(end) for end in zip(*intervals, strict=True))

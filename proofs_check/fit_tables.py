@@ -61,8 +61,8 @@ def _best_line(f: str, m: int, rows: Sequence[Mapping[str, Any]], judged: str) -
     return (
         f,
         str(m),
-        _shown(best["error_l2"]),
-        _shown(best["error_w1inf"]),
+        _rough(best) + _shown(best["error_l2"]),
+        _rough(best) + _shown(best["error_w1inf"]),
         f"{reached}/{len(rows)}",
         _shown(best["margin"]),
         _NONE if best["decay_rate"] is None else _interval(*best["decay_rate"]),
@@ -87,6 +87,7 @@ def _notes(asked: Mapping[str, Any], judged: str, results: Sequence[str]) -> Ite
     name = "W" if judged == "error_w1inf" else "L²"
     yield f"Shown is the seed with the least error {name}; seeds: how many come within 1 %."
     yield f"error W: {change}, e the error of the kernel."
+    yield "~: huge coefficients cancel; rounding errors reach the digits shown."
     yield f"margin: {'1 - max|λ|' if discrete else 'min|Re λ|'}."
     per = " per step" if discrete else ""
     yield f"decay: the rate of the measured memory function M{per}, to one unit of its last digit; - if not decided."
@@ -97,6 +98,13 @@ def _notes(asked: Mapping[str, Any], judged: str, results: Sequence[str]) -> Ite
 def _number(value: float | str | None) -> float:
     """inf for an error that is infinite or not known."""
     return math.inf if value is None else float(value)
+
+
+def _rough(row: Mapping[str, Any]) -> str:
+    """A mark where rounding may change the third digit of the errors."""
+    rounding, error = row.get("rounding"), row["error_l2"]
+    known = rounding is None or error is None or _number(rounding) <= 10.0**-_DIGITS * _number(error)
+    return "" if known else "~"
 
 
 def _shown(value: float | str | None) -> str:

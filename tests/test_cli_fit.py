@@ -107,6 +107,9 @@ def test_the_table_of_all_outcomes_fits_80_columns() -> None:
     lines = list(fit_lines({"answers": [], "rows": rows, "asked": asked}, None))
     wanted = ["softplus", "32", "8.94e-10", "2.1e-10", "8/8", "2.91e-10", "2.91e-10", "1.15e+11", "4c", "3b", "1s"]
     assert lines[4].split() == wanted
+    rough = [{**each, "rounding": 1e-11} for each in rows]
+    marked = list(fit_lines({"answers": [], "rows": rough, "asked": asked}, None))[4].split()
+    assert marked == [*wanted[:2], "~8.94e-10", "~2.1e-10", *wanted[4:]]
     assert lines[-1] == "results: c converged, s stalled, b budget spent."
     assert max(map(len, lines)) <= 80
 

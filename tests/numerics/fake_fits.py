@@ -27,6 +27,7 @@ class FakeRow:
     bound_ratio_min: float
     finite_up_to: float
     ratio_time: float | None = None
+    rounding: float | None = None
     bound_ratio_late: float | None = None
     printed_ratio_min: float | None = None
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -292,3 +293,17 @@ def test_json() -> None:
     ended = replace(evaluate_fits(mixed())[0], error_l2=math.inf, error_w1inf=None, result=Result.DIVERGED)
     empty = ended.as_json()
     assert (empty["error_l2"], empty["error_w1inf"], empty["result"]) == ("inf", None, "diverged")
+
+
+def test_the_rounding_of_huge_coefficients_that_cancel() -> None:
+    """The sum of all mode products, exact in rational arithmetic, is within the stated rounding of the error."""
+    lam, size = np.array([[-1.0, -1.001, -0.7]]), np.array([[[1e10], [-1e10], [0.2]]])
+    fits = fits_of([["exponential:rate=1"]], ["direct"], lam, size)
+    (row,) = evaluate_fits(fits)
+    _, c, rates = kernel(fits, 0)
+    terms = [(Fraction(1), Fraction(1)), *((-Fraction(a), Fraction(-x)) for a, x in zip(c[:, 0], rates, strict=True))]
+    exact = math.sqrt(sum(a * b / (x + y) for a, x in terms for b, y in terms))
+    assert row.error_l2 is not None
+    assert row.rounding is not None
+    assert abs(row.error_l2 - exact) <= row.rounding
+    assert row.rounding == pytest.approx(4 * 2.0**-52 * 2e10 / math.sqrt(2), rel=1e-3)

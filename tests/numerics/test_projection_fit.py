@@ -546,6 +546,11 @@ def test_targets_without_a_finite_norm_are_named():
         fit_optimal(problem("polynomial:p=0.9", 2, loss="w1inf"))
 
 
+def test_a_step_that_leaves_one_time_is_named():
+    with pytest.raises(ValueError, match="m: 2 modes need more than 2 times"):
+        fit_optimal(problem("polynomial:p=1.5", 2, ("exp",), time="discrete", step_size=1e300))
+
+
 def test_an_f_that_is_nowhere_stable_is_named():
     with pytest.raises(ValueError, match="nowhere negative"):
         fit_optimal(problem("polynomial:p=1.5", 2, ("exp(w)",)))
