@@ -52,7 +52,7 @@ from numerics.time_nodes import TimeNodes, time_nodes
 
 Array = NDArray[np.float64]
 
-CHUNK = 96
+CHUNK = 192
 """Fits that run together on a CPU: enough to hide the cost of a call, few enough to stay in the cache."""
 _DEVICE_CHUNK = 65536
 _TURNED = 1 + 0.1j
