@@ -35,7 +35,8 @@ def fit_lines(answer: Mapping[str, Any], width: int | None) -> Iterator[str]:
             cells.setdefault((row["reparam"], row["m"]), []).append(row)
         yield from table(_HEADS, [_best_line(f, m, some, judged) for (f, m), some in cells.items()], indent="")
     yield ""
-    for note in _notes(asked, judged, [result for result in _LETTERS if any(row["result"] == result for row in rows)]):
+    results = [result for result in _LETTERS if any(row["result"] == result for row in rows)]
+    for note in _notes(asked, judged, any(map(_rough, rows)), results):
         yield from wrapped(note, width)
     for found in answer["answers"]:
         yield from ("", *wrapped(found["question"], width))
@@ -81,13 +82,14 @@ def _interval(low: float | str, high: float | str) -> str:
     return f"[{below(low, _DIGITS)}, {above(high, _DIGITS)}]"
 
 
-def _notes(asked: Mapping[str, Any], judged: str, results: Sequence[str]) -> Iterator[str]:
+def _notes(asked: Mapping[str, Any], judged: str, rough: bool, results: Sequence[str]) -> Iterator[str]:
     discrete = asked["time"] == "discrete"
     change = "Σ|e_k| + Σ|e_k - e_{k-1}|" if discrete else "∫|e| + total variation of e"
     name = "W" if judged == "error_w1inf" else "L²"
     yield f"Shown is the seed with the least error {name}; seeds: how many come within 1 %."
     yield f"error W: {change}, e the error of the kernel."
-    yield "~: huge coefficients cancel; rounding errors reach the digits shown."
+    if rough:
+        yield "~: huge coefficients cancel; rounding errors reach the digits shown."
     yield f"margin: {'1 - max|λ|' if discrete else 'min|Re λ|'}."
     per = " per step" if discrete else ""
     yield f"decay: the rate of the measured memory function M{per}, to one unit of its last digit; - if not decided."
