@@ -106,10 +106,13 @@ def limit_lines(answer: Mapping[str, Any], target: Any, width: int | None) -> It
     head: tuple[str, ...] = ("m", "σ_{m+1}(Γ_ρ)", "E_m(0) ≥")
     if "error_fitted" in answer["rows"][0]:
         rows = [(*row, *_reached(found)) for row, found in zip(rows, answer["rows"], strict=True)]
-        head = (*head, "fitted", "fitted/lower", "states", "explicit")
+        head = (*head, "fitted", "ratio", "states", "explicit")
     yield from table(head, rows)
     if len(head) > 3:
-        legend = "fitted: the best model found, of real modes or of complex pairs; explicit: that of a quadrature rule."
+        legend = (
+            "fitted: the best model found, of real modes or of complex pairs; ratio: fitted by the lower bound; "
+            "explicit: the model of a quadrature rule."
+        )
         yield from ("", *wrapped(legend, width))
     if any(unresolved):
         yield from ("", *wrapped("≤: float64 does not resolve this singular value; an estimate from above.", width))

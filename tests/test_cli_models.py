@@ -244,7 +244,7 @@ def test_limit_beside_fits(run: Run) -> None:
     assert {row["states"] for row in rows} == {"real"}
     lines = run(*asked).out.splitlines()
     head = next(line for line in lines if "E_m(0) ≥" in line and "fitted" in line)
-    assert head.split()[-4:] == ["fitted", "fitted/lower", "states", "explicit"]
+    assert head.split()[-4:] == ["fitted", "ratio", "states", "explicit"]
     assert lines[-2].startswith("fitted: the best model found")
     assert max(map(len, lines)) <= 80
 
