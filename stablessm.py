@@ -450,12 +450,13 @@ def limit(
     """
     sizes = parse_dims(dims)
     from numerics.hankel import limit_table
-    from numerics.limit_comparison import limit_comparison
     from numerics.targets import parse_target
 
     with _computing(), _bar() as on_progress:
         kernel = parse_target(target)
         if fitted:
+            from numerics.limit_comparison import limit_comparison  # needs torch
+
             answer = limit_comparison(kernel, sizes, seed=context.obj, on_progress=on_progress).as_json()
         else:
             answer = limit_table(kernel, sizes).as_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,12 @@ def shown(value: object, limit: int = 60) -> str:
     """The text of a value for a message: one line, not longer than the limit."""
     printable = "".join(c if c.isprintable() else "?" for c in str(value)[: limit + 1])
     return printable if len(printable) <= limit else printable[:limit] + "…"
+
+
+def shown_path(path: Path) -> str:
+    """The end of a path, on one line."""
+    text = "".join(c if c.isprintable() else "?" for c in str(path))
+    return text if len(text) <= 120 else "…" + text[-119:]
 
 
 def check_count(name: str, value: object, least: int) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from numerics.threads import one_thread
 
 T = TypeVar("T")
 
@@ -34,19 +30,6 @@ def seconds(work: Callable[[], T], repeats: int = 1) -> tuple[float, T]:
         value = work()
         taken.append(time.perf_counter() - start)
     return statistics.median(taken), value
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def on_threads(count: int) -> Iterator[None]:
-    """Torch on so many threads inside; the previous number afterwards, also after an error."""
-    with one_thread():
-        torch.set_num_threads(count)
-        yield
 
 
 def exp_throughput(cores: int, numbers: int = 2**25) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from numerics.benchmark_baselines import AdamFit, Samples, adam_fit, least_squares_fit
-from numerics.benchmark_meters import on_threads, seconds
+from numerics.benchmark_meters import seconds
 from numerics.benchmark_reduction import l2_error
 from numerics.benchmark_rows import (
     FUNCTIONS,
@@ -24,7 +24,6 @@ from numerics.benchmark_rows import (
     TIGHT,
     BenchmarkRow,
     Sizes,
-    fitted_kernel,
     mean,
     optimal_times,
     polynomial_target,
@@ -33,10 +32,12 @@ from numerics.benchmark_rows import (
     uniform_nodes,
 )
 from numerics.fit_problem import FitProblem, Fits
+from numerics.fitted_sequence import fitted_kernel
 from numerics.gradient_fit import fit_gradient
 from numerics.gradient_start import Packing, starting_weights
 from numerics.kernel_columns import KernelColumns
 from numerics.starting_rates import fastest_start, perturbed_rates, row_generator, smooth_rates
+from numerics.threads import on_threads
 from numerics.time_nodes import TimeNodes, time_nodes
 
 Array = NDArray[np.float64]

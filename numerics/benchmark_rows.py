@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.arguments import json_number
-from numerics.benchmark_meters import on_threads, seconds
+from numerics.benchmark_meters import seconds
 from numerics.fit_problem import FitProblem, Fits
 from numerics.loss_times import time_grid
 from numerics.projection_fit import fit_optimal
 from numerics.reparameterization import Reparameterization
 from numerics.targets import Polynomial, parse_target
+from numerics.threads import on_threads
 from numerics.time_nodes import TimeNodes, sampled_nodes
 
 Array = NDArray[np.float64]
@@ -162,12 +163,6 @@ def optimal_times(
         every, fits = seconds(lambda: work(cores), repeats)
         one = seconds(lambda: work(1))[0] if also_one and cores > 1 else every
     return every, one, fits
-
-
-def fitted_kernel(fits: Fits, row: int) -> tuple[Array, Array]:
-    """(λ, coefficients) of a fit with plain modes and one input."""
-    lam = fits.problem.reparameterizations[row](fits.w[row])
-    return lam.numpy(), (fits.c[row] * fits.U[row, :, 0]).numpy()
 
 
 def spread(count: int, rows: int) -> list[int]:

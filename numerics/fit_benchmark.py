@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from numerics.benchmark_meters import Tally, exp_throughput, on_threads, usable_cores
+from numerics.benchmark_meters import Tally, exp_throughput
 from numerics.benchmark_races import against_adam, against_gradient_loop, against_least_squares
 from numerics.benchmark_reduction import MISSING, NotConvergedError, has_pymor, l2_error, reduced_model
 from numerics.benchmark_rows import (
@@ -35,13 +35,15 @@ from numerics.benchmark_rows import (
     BenchmarkRow,
     CurvePoint,
     Sizes,
-    fitted_kernel,
     optimal_times,
     polynomial_target,
     sweep_problem,
     uniform_nodes,
 )
+from numerics.cores import usable_cores
+from numerics.fitted_sequence import fitted_kernel
 from numerics.projection_fit import fit_optimal
+from numerics.threads import on_threads
 
 _PATIENCE = 45.0
 """Seconds that a point of the curve may be expected to take; larger batches are left out."""

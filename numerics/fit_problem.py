@@ -116,7 +116,7 @@ class FitProblem:
     @cached_property
     def target_index(self) -> tuple[int, ...]:
         """For every row its place in `distinct_targets`."""
-        place = {tuple(t.spec for t in row): index for index, row in enumerate(self.distinct_targets)}
+        place = {specs: index for index, specs in enumerate(dict.fromkeys(self.specs))}
         return tuple(place[specs] for specs in self.specs)
 
     def rows(self, index: Sequence[int] | range) -> FitProblem:

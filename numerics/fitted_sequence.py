@@ -47,12 +47,12 @@ def fitted_sequence(
     return found
 
 
-def fitted_kernel(fits: Fits) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(lam, coefficients) of the first fit, one input: ρ̂ = Σ coefficient_i e^{lam_i t} (complex: 2 Re), slowest first.
+def fitted_kernel(fits: Fits, row: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(lam, coefficients) of one fit with one input: ρ̂ = Σ coefficient_i e^{lam_i t} (complex: 2 Re), slowest first.
 
     Shapes: both (m,). Raises: ValueError where the fit is no stable model.
     """
-    model = fits.model(0)
+    model = fits.model(row)
     lam, coefficients = model.lam().numpy(), (model.c[0] * model.drive()[:, 0]).numpy()
     order = np.argsort(-lam.real, kind="stable")
     return lam[order], coefficients[order]

@@ -8,10 +8,8 @@ search for the best rates is at a watershed between two local minima, rounding d
 from __future__ import annotations
 
 import gc
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +17,10 @@ import torch
 from torch import Tensor
 
 from numerics.arguments import check_count, shown
+from numerics.cores import usable_cores
 from numerics.fit_problem import FitProblem, Fits
 from numerics.model_checks import available_memory, check_choice, check_dtype
-from numerics.threads import one_thread
+from numerics.threads import on_threads, one_thread
 
 FIT_MODES = ("optimal", "gradient")
 _SHARE = 4
@@ -199,7 +198,7 @@ def _within_memory(
         if mode == "gradient":
             from numerics.gradient_fit import fit_gradient
 
-            with _torch_threads(threads):
+            with on_threads(threads):
                 return fit_gradient(problem.rows(index), **given)
         from numerics.projection_fit import fit_optimal
 
@@ -210,22 +209,6 @@ def _within_memory(
         if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
             return None
         raise
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """So many threads for torch inside, which the gradient mode shares its chunks among; the former number after."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _free(device: torch.device) -> None:

@@ -23,7 +23,7 @@ from numerics.fit_problem import RESULTS, FitProblem, Fits, Result
 from numerics.gradient_start import Packing, starting_weights
 from numerics.kernel_loss import KernelLoss, RowsLoss
 from numerics.loss_times import lag_covariance, time_grid, white_noise
-from numerics.model_checks import available_memory, check_dtype, check_memory
+from numerics.model_checks import available_memory, check_device, check_dtype, check_memory
 from numerics.optim import Descent, Evaluation, Rule, Tensors, minimize
 from numerics.threads import one_thread
 from numerics.time_nodes import TimeNodes
@@ -72,9 +72,7 @@ def fit_gradient(
     rule = Rule(tuple(learning_rates), steps, optimizer, schedule, weight_decay, betas, eps)
     check_dtype("dtype", dtype)
     check_count("record_every", record_every, 0)
-    where = torch.device(device)
-    if where.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: CUDA is not available here; use 'cpu'")
+    where = check_device(device)
     start = starting_weights(problem).to(device=where, dtype=dtype)
     threads = torch.get_num_threads() if where.type == "cpu" else 1
     parts: list[_Part] = []

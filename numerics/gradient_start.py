@@ -20,9 +20,9 @@ from torch import Tensor
 
 from numerics.fit_problem import FitProblem, RowFunctions
 from numerics.mode_gains import gains
-from numerics.reach import largest_rate, weights_for
+from numerics.reach import weights_for
 from numerics.reparameterization import Reparameterization
-from numerics.starting_rates import row_generator
+from numerics.starting_rates import fastest_start, row_generator, slowest_start
 
 Array = NDArray[np.float64]
 
@@ -90,11 +90,10 @@ def _starting_rates(problem: FitProblem, row: int, reach: tuple[float, float], r
 
 def _reach(f: Reparameterization, step_size: float) -> tuple[float, float]:
     """The slowest and the fastest rate that f reaches, a little inside its range: at its ends f' may vanish."""
-    low, high = (float(end) for end in f.bounds(torch.zeros((), dtype=torch.float64), _FARTHEST_WEIGHT))
     if f.time == "continuous":
-        slowest, fastest = -high, largest_rate(f)
-    else:
-        slowest, fastest = (-math.log(end) / step_size if end > 0 else math.inf for end in (high, low))
-        if fastest <= 0 or slowest == math.inf:
-            raise ValueError(f"reparam: {f.text[:60]!r} takes no value between 0 and 1, where modes start")
+        return slowest_start(f), fastest_start(f)
+    low, high = (float(end) for end in f.bounds(torch.zeros((), dtype=torch.float64), _FARTHEST_WEIGHT))
+    slowest, fastest = (-math.log(end) / step_size if end > 0 else math.inf for end in (high, low))
+    if fastest <= 0 or slowest == math.inf:
+        raise ValueError(f"reparam: {f.text[:60]!r} takes no value between 0 and 1, where modes start")
     return max(0.0, slowest) / _INSIDE, fastest * _INSIDE

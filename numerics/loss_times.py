@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from numerics.arguments import check_count
 from numerics.fit_problem import FitProblem
 from numerics.model_checks import available_memory
-from numerics.time_nodes import TimeNodes, sampled_nodes, time_nodes
+from numerics.time_nodes import TimeNodes, problem_nodes, sampled_nodes
 
 Array = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def time_grid(
     if points is not None:
         nodes = _uniform_nodes(problem, points)
     elif nodes is None:
-        nodes = _nodes_of(problem)
+        nodes = problem_nodes(problem, problem.targets[0])
     resolution = Resolution(*nodes.rates, nodes.highest)
     values, slopes = nodes.weights.copy(), nodes.weights.copy()
     times = nodes.times
@@ -130,18 +130,6 @@ def _uniform_nodes(problem: FitProblem, points: int) -> TimeNodes:
     return sampled_nodes(np.linspace(0.0, problem.horizon, points), weights)
 
 
-def _nodes_of(problem: FitProblem) -> TimeNodes:
-    return time_nodes(
-        problem.targets[0],
-        problem.m,
-        time=problem.time,
-        horizon=problem.horizon,
-        step_size=problem.step_size,
-        is_complex=problem.is_complex,
-        loss=problem.loss,
-    )
-
-
 def _step_grid(problem: FitProblem) -> tuple[TimeGrid, Resolution]:
     """Sums over steps: one by one where there are few, else lumped; the first difference of w1inf is e_0 itself."""
     T, with_slopes = problem.horizon, problem.loss == "w1inf"
@@ -153,7 +141,7 @@ def _step_grid(problem: FitProblem) -> tuple[TimeGrid, Resolution]:
     if few >= T:
         weights, nodes = np.ones(math.floor(T)), None
     else:
-        nodes = _nodes_of(problem)
+        nodes = problem_nodes(problem, problem.targets[0])
         weights = nodes.weights
     values, slopes = weights.copy(), weights.copy()
     values[0] += with_slopes

@@ -31,6 +31,14 @@ def check_dtype(name: str, dtype: torch.dtype) -> None:
         raise ValueError(f"{name}: {dtype} is not one of torch.float64, torch.float32")
 
 
+def check_device(device: torch.device | str) -> torch.device:
+    """The device, which must be there."""
+    place = torch.device(device)
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: CUDA is not available here; use 'cpu'")
+    return place
+
+
 def check_tensor(name: str, value: object, axes: int) -> None:
     if not isinstance(value, Tensor):
         raise ValueError(f"{name}: a tensor is needed, got {type(value).__name__}")

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from numerics.arguments import shown_path
 from numerics.model_checks import check_choice, check_memory
 from numerics.model_json import (
     LARGEST_JSON,
@@ -56,9 +57,9 @@ def read_model(path: str | os.PathLike[str]) -> Model:
         size = _size(file)
         return _read_json(file, size) if file.suffix == ".json" else _read_tensors(file, size)
     except ValueError as error:
-        raise ValueError(f"{_shown(file)}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{shown_path(file)}: {' '.join(str(error).split())}") from None
     except OSError as error:
-        raise ValueError(f"{_shown(file)}: cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"{shown_path(file)}: cannot be read: {error.strerror or error}") from None
 
 
 def write_model(model: Model, path: str | os.PathLike[str]) -> None:
@@ -68,7 +69,7 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
     """
     file = Path(path)
     if file.suffix not in (".json", ".safetensors"):
-        raise ValueError(f"{_shown(file)}: the name of a model file ends in .json or .safetensors")
+        raise ValueError(f"{shown_path(file)}: the name of a model file ends in .json or .safetensors")
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -80,14 +81,10 @@ def write_model(model: Model, path: str | os.PathLike[str]) -> None:
             tensors, metadata = named_tensors(model)
             _write_whole(file, lambda part: save_file(tensors, part, metadata))
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{_shown(file)}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{shown_path(file)}: cannot be written: {reason}") from None
     except ValueError as error:
-        raise ValueError(f"{_shown(file)}: {error}") from None
-
-
-def _shown(file: Path) -> str:
-    text = "".join(c if c.isprintable() else "?" for c in str(file))
-    return text if len(text) <= 120 else "…" + text[-119:]
+        raise ValueError(f"{shown_path(file)}: {error}") from None
 
 
 def _size(file: Path) -> int:

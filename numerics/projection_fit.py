@@ -33,7 +33,7 @@ from numerics.complex_starts import complex_starts, hankel_modes
 from numerics.fit_problem import FitProblem, Fits
 from numerics.kernel_columns import KernelColumns
 from numerics.levenberg_marquardt import DIVERGED, Search, minimize, start_search
-from numerics.model_checks import check_dtype, check_memory
+from numerics.model_checks import check_device, check_dtype, check_memory
 from numerics.projection import jacobian_rank, least_squares
 from numerics.rate_evaluation import Evaluator, RateMap
 from numerics.reach import weights_for
@@ -48,7 +48,7 @@ from numerics.starting_rates import (
     within,
 )
 from numerics.threads import one_thread
-from numerics.time_nodes import TimeNodes, time_nodes
+from numerics.time_nodes import TimeNodes, problem_nodes
 
 Array = NDArray[np.float64]
 
@@ -138,9 +138,7 @@ def _checked(
         raise ValueError(f"tolerance: a number between 0 and 1 is needed, got {tolerance!r}")
     if problem.loss == "sequences":
         raise ValueError("loss: 'sequences' has no optimal mode; use 'l2' or 'w1inf', or gradient mode")
-    place = torch.device(device)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: CUDA is not available here; use 'cpu'")
+    place = check_device(device)
     for fits in warm:
         other = fits.problem
         if other.specs != problem.specs or other.is_complex != problem.is_complex:
@@ -159,7 +157,8 @@ class _Group:
     def __init__(self, problem: FitProblem, rows: list[int], warm: Sequence[Fits], settings: _Settings) -> None:
         self.problem, self.rows, self.settings = problem, rows, settings
         self.targets = problem.targets[rows[0]]
-        nodes = (settings.nodes, settings.nodes) if settings.nodes else (self._nodes(1), self._nodes(2))
+        given = settings.nodes
+        nodes = [given or problem_nodes(problem, self.targets, fine) for fine in (1, 2)]
         options: dict[str, Any] = {
             "is_complex": problem.is_complex,
             "step_size": problem.step_size,
@@ -176,23 +175,12 @@ class _Group:
         if problem.loss == "w1inf":
             self.absolute = tuple(AbsoluteLoss(each, self.targets, problem.m, **options) for each in nodes)
             columns.append(KernelColumns(self._log_weighted(nodes[0]), self.targets, problem.m, **options))
-        monotone = problem.is_complex and all(target.completely_monotone for target in self.targets)
-        real = KernelColumns(nodes[0], self.targets, problem.m, **options | {"is_complex": False}) if monotone else None
+        self.monotone = all(target.completely_monotone for target in self.targets)
+        real = None
+        if problem.is_complex and self.monotone:
+            real = KernelColumns(nodes[0], self.targets, problem.m, **options | {"is_complex": False})
         self.norms = [(each, _starts(problem, rows, warm, self._count(), each, real)) for each in columns]
         self.chunks = self._chunks()
-
-    def _nodes(self, fine: int) -> TimeNodes:
-        problem = self.problem
-        return time_nodes(
-            self.targets,
-            problem.m,
-            time=problem.time,
-            horizon=problem.horizon,
-            step_size=problem.step_size,
-            is_complex=problem.is_complex,
-            fine=fine,
-            loss=problem.loss,
-        )
 
     def _log_weighted(self, nodes: TimeNodes) -> TimeNodes:
         """Errors count by their size at every scale of time: ∫|e|² (1 + t/τ) dt."""
@@ -203,10 +191,9 @@ class _Group:
     def _count(self) -> int:
         if self.settings.starts is not None:
             return self.settings.starts
-        monotone = all(target.completely_monotone for target in self.targets)
         bounded = math.isfinite(fastest_start(self.problem.reparameterizations[self.rows[0]]))
         plain = not self.problem.is_complex and self.problem.time == "continuous"
-        return 1 if monotone and plain and not bounded else _STARTS
+        return 1 if self.monotone and plain and not bounded else _STARTS
 
     def _chunks(self) -> list[slice]:
         starts = self.norms[0][1].shape[1]

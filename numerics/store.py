@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.arguments import shown
+from numerics.arguments import shown, shown_path
 
 FORMAT = 1
 LIBRARIES = ("stablessm", "torch", "numpy", "scipy")
@@ -84,12 +84,13 @@ class Store:
             (place / _CHUNKS).mkdir(exist_ok=True)
             _probe(place / _CHUNKS)
         except OSError as error:
-            raise ValueError(f"{_shown(place)}: cannot be written: {error.strerror or error}") from None
+            raise ValueError(f"{shown_path(place)}: cannot be written: {error.strerror or error}") from None
         difference = _difference({key: store.settings[key] for key in wanted}, wanted)
         if difference is not None:
             name, there, here = difference
             raise ValueError(
-                f"{_shown(place)}: begun with {name} {_value(there)}, asked for is {_value(here)}; use another folder"
+                f"{shown_path(place)}: begun with {name} {_value(there)}, asked for is {_value(here)}; "
+                "use another folder"
             )
         return store
 
@@ -100,13 +101,13 @@ class Store:
         try:
             settings = json.loads(path.read_bytes().decode("utf-8"))
         except OSError as error:
-            raise ValueError(f"{_shown(path)}: cannot be read: {error.strerror or error}") from None
+            raise ValueError(f"{shown_path(path)}: cannot be read: {error.strerror or error}") from None
         except ValueError:
             settings = None
         if not isinstance(settings, dict) or not {"format", "versions", "asked"} <= set(settings):
-            raise ValueError(f"{_shown(path)}: is not the settings file of a results folder; use another folder")
+            raise ValueError(f"{shown_path(path)}: is not the settings file of a results folder; use another folder")
         if settings["format"] != FORMAT:
-            raise ValueError(f"{_shown(path)}: has format {shown(settings['format'])}, this version reads {FORMAT}")
+            raise ValueError(f"{shown_path(path)}: has format {shown(settings['format'])}, this version reads {FORMAT}")
         return cls(Path(folder), settings)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
@@ -120,7 +121,7 @@ class Store:
                 damaged.append(self._path(key).name)
         if damaged:
             what = f"{damaged[0]} is" if len(damaged) == 1 else f"{damaged[0]} and {len(damaged) - 1} more are"
-            warnings.warn(f"{_shown(self.folder)}: {what} damaged and will be computed again", stacklevel=2)
+            warnings.warn(f"{shown_path(self.folder)}: {what} damaged and will be computed again", stacklevel=2)
         return absent
 
     def __contains__(self, key: str) -> bool:
@@ -145,7 +146,7 @@ class Store:
         """The columns of one chunk. Raises ValueError where it is missing or damaged."""
         columns = self._columns(key) if self._path(key).exists() else None
         if columns is None:
-            raise ValueError(f"{_shown(self._path(key))}: the chunk is missing or damaged")
+            raise ValueError(f"{shown_path(self._path(key))}: the chunk is missing or damaged")
         return columns
 
     def table(self, keys: Sequence[str]) -> Columns:
@@ -173,7 +174,7 @@ class Store:
         try:
             content = self._path(key).read_bytes()
         except OSError as error:
-            raise ValueError(f"{_shown(self._path(key))}: cannot be read: {error.strerror or error}") from None
+            raise ValueError(f"{shown_path(self._path(key))}: cannot be read: {error.strerror or error}") from None
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in arrays.files}
@@ -197,8 +198,8 @@ class Store:
         except OSError as error:
             reason = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
             raise ValueError(
-                f"{_shown(path)}: cannot be written: {reason}; the chunks finished before are kept, the same command "
-                "goes on from there"
+                f"{shown_path(path)}: cannot be written: {reason}; the chunks finished before are kept, the same "
+                "command goes on from there"
             ) from None
 
 
@@ -269,7 +270,7 @@ def _refuse_foreign(folder: Path) -> None:
     foreign = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".part"))
     if foreign and not (folder / _SETTINGS).exists():
         raise ValueError(
-            f"{_shown(folder)}: holds files that are not of a results folder, such as {shown(foreign[0])!r}; "
+            f"{shown_path(folder)}: holds files that are not of a results folder, such as {shown(foreign[0])!r}; "
             "use a new folder"
         )
 
@@ -284,12 +285,6 @@ def _difference(there: Any, here: Any, name: str = "") -> tuple[str, Any, Any] |
                 return found
         return None
     return None if there == here else (name.removeprefix("versions "), there, here)
-
-
-def _shown(path: Path) -> str:
-    """The end of a path, on one line."""
-    text = "".join(c if c.isprintable() else "?" for c in str(path))
-    return text if len(text) <= 120 else "…" + text[-119:]
 
 
 def _value(value: Any) -> str:

@@ -9,12 +9,18 @@ import torch
 
 
 @contextmanager
-def one_thread(wanted: bool = True) -> Iterator[None]:
-    """Torch on one thread inside, where `wanted`; the previous number of threads afterwards, also after an error."""
+def on_threads(count: int) -> Iterator[None]:
+    """Torch on so many threads inside; the previous number of threads afterwards, also after an error."""
     before = torch.get_num_threads()
-    if wanted:
-        torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_thread(wanted: bool = True) -> Iterator[None]:
+    """Torch on one thread inside, where `wanted`; the previous number of threads afterwards, also after an error."""
+    with on_threads(1 if wanted else torch.get_num_threads()):
+        yield

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ from numpy.typing import NDArray
 from numerics.arguments import real_array
 from numerics.quadrature import gauss_legendre
 from numerics.targets import Target
+
+if TYPE_CHECKING:
+    from numerics.fit_problem import FitProblem
 
 Array = NDArray[np.float64]
 
@@ -123,6 +127,20 @@ def time_nodes(
         late = _log_rule(log_edges, uniform, first, count)
         times, weights = np.append(times, late[0]), np.append(weights, late[1])
     return TimeNodes(times, weights, None, _resolved_rates(times, weights, math.isfinite(horizon)), highest)
+
+
+def problem_nodes(problem: FitProblem, targets: Sequence[Target], fine: int = 1) -> TimeNodes:
+    """The nodes of a problem for its rows with these targets. Raises ValueError as `time_nodes`."""
+    return time_nodes(
+        targets,
+        problem.m,
+        time=problem.time,
+        horizon=problem.horizon,
+        step_size=problem.step_size,
+        is_complex=problem.is_complex,
+        fine=fine,
+        loss=problem.loss,
+    )
 
 
 def _uniform_end(targets: Sequence[Target], is_complex: bool, end: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from numerics.cores import usable_cores
 from proofs_check.claim import Claim, Variant, Verdict
 from proofs_check.outcome import Outcome, RouteResult
 from proofs_check.pool import Pool
@@ -171,11 +171,6 @@ def select(claims: Mapping[str, Claim], ids: Sequence[str]) -> dict[str, Claim]:
             hint = f"did you mean {', '.join(near)}?" if near else "`stablessm claims` lists the ids"
             raise ValueError(f"unknown claim id {wanted[:60]!r}; {hint}")
     return {id: claim for id, claim in claims.items() if not ids or id in ids}
-
-
-def usable_cores() -> int:
-    """The number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

@@ -138,6 +138,11 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & {"sympy", "torch", "numpy", "scipy", "matplotlib", "flint", "z3", "mpmath"}
 
 
+def test_limit_loads_torch_for_fits_alone() -> None:
+    command = "['limit', '--target', 'polynomial:p=2', '--m', '1']"
+    assert "torch" not in modules_after(f"import stablessm\nassert stablessm.main({command}) == 0")
+
+
 def test_reparam_never_loads_torch() -> None:
     loaded = modules_after("import stablessm\nassert stablessm.main(['reparam', '-exp(w)', '--beta', '0.1']) == 0")
     assert "sympy" in loaded

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from numerics import benchmark_reduction as reduction
 from numerics import fit_benchmark
 from numerics.benchmark_baselines import Projected, Samples, adam_fit, least_squares_fit
-from numerics.benchmark_meters import Tally, exp_throughput, on_threads, seconds, usable_cores
+from numerics.benchmark_meters import Tally, exp_throughput, seconds
 from numerics.benchmark_rows import BenchmarkReport, BenchmarkRow, Sizes, spread, sweep_problem
+from numerics.cores import usable_cores
 from numerics.fit_benchmark import run_benchmark
 from numerics.fit_problem import FitProblem
 from numerics.targets import Polynomial, parse_target
+from numerics.threads import on_threads
 
 Array = NDArray[np.float64]
 

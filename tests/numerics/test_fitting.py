@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from numerics import fitting, gradient_fit, projection_fit
+from numerics.cores import usable_cores
 from numerics.fit_grid import sweep_of_json
 from numerics.fit_problem import FitProblem, Fits
-from numerics.fitting import fit, merged, resolve_device, row_bytes, rows_of, usable_cores
+from numerics.fitting import fit, merged, resolve_device, row_bytes, rows_of
 from numerics.time_nodes import time_nodes
 from tests.numerics.fake_fits import fake_fit
 
