@@ -18,6 +18,7 @@ from numerics.model_checks import check_choice
 from numerics.optim import OPTIMIZERS, SCHEDULES
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+TOKENS = ("character", "byte")
 QUANTILES = (0.5, 0.9, 0.99)
 """Of |gradient|/|weight| over the recurrent weights w of all layers, logged beside its largest."""
 PER_STEP = ("train_loss", "gradient_over_weight", *(f"gradient_over_weight_q{q:g}" for q in QUANTILES), "margin")
@@ -48,8 +49,9 @@ class TrainingTable:
 
     data: a data set's name as `numerics.datasets.load_dataset` reads it; modes: N per channel; batch: sequences a
     step; step_sizes: the range of Δ, None for (0.784/L, 78.4/L), which is the published [1e-3, 1e-1] at the length
-    L = 784 of MNIST; examples: at most so many of the training data, None for all; weight_decay None: the
-    optimizer's usual one (0.01 for adamw). float32 as in the published runs: where numbers overflow is part of what
+    L = 784 of MNIST; examples: at most so many of the training data, None for all; length, tokens: of the sequences of
+    texts and functionals, None for the data set's usual one; weight_decay None: the optimizer's usual one (0.01 for
+    adamw). float32 as in the published runs: where numbers overflow is part of what
     the table shows. Raises ValueError, in one line, naming what does not fit.
     """
 
@@ -67,6 +69,8 @@ class TrainingTable:
     weight_decay: float | None = None
     step_sizes: tuple[float, float] | None = None
     examples: int | None = None
+    length: int | None = None
+    tokens: str = "character"
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -77,8 +81,10 @@ class TrainingTable:
             if len(set(values)) != len(values):
                 raise ValueError(f"{name}: each may be given once only")
         check_counts(**{name: (getattr(self, name), 1) for name in ("width", "modes", "depth", "epochs", "batch")})
-        if self.examples is not None:
-            check_count("examples", self.examples, 1)
+        for name in ("examples", "length"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), 1)
+        check_choice("tokens", self.tokens, TOKENS)
         for seed in self.seeds:
             check_count("seeds", seed, 0)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
