@@ -7,20 +7,17 @@ One layer maps u_0, ..., u_{L-1} in R^H to y in R^H, each channel h by a diagona
     k_j = 2 Re Σ_n C_n γ_n λ̄_n^j,   y_t = Σ_{j≤t} k_j u_{t-j} + D u_t   by FFT, or one step after the other:
     h_t = λ̄ h_{t-1} + γ u_t,        y_t = 2 Re Σ_n C_n h_{t,n} + D u_t
 
-and a block is u ↦ LayerNorm(u + GLU(W GELU(y) + b)). The model is an affine encoder (or an embedding of tokens), blocks,
-and an affine decoder of the mean over time (or of every time). The input gain γ = g_0 · gain(λ), where gain is
+and a block is u ↦ LayerNorm(u + GLU(W GELU(y) + b)). The model is an affine encoder (or an embedding of tokens),
+blocks, and an affine decoder of the mean over time (or of every time). The input gain is γ = g_0 · gain, with one of
+the gains of numerics.layer_modes (plain, dc, lru, unit-norm) and a complex constant g_0 for each mode by which γ is, at
+the start, that of plain modes in continuous time. So all variants of one seed, in both times, start at the same
 
-    plain      (λ̄ - 1)/λ (zero-order hold)      discrete 1
-    dc         plain · |λ|, as ΔB gives it      discrete |1 - λ̄|       the mode's response to a constant is 1
-    lru        √(1 - |λ̄|²)                      in both times          the mode's ℓ² norm is 1
-    unit-norm  plain · r/(1 + r + |λ|), r = -Re λ   discrete (1-|λ̄|)/(2-|λ̄|+|1-λ̄|)   its W^{1,∞} norm is 1
+    λ_n = -1/2 + iπn, n = 0, ..., N - 1:   w = f^{-1}(-1/2),   discrete w = f^{-1}(e^{-Δ/2}), ω = πnΔ
 
-and g_0 a constant for which γ at the start is that of plain modes in continuous time. All variants of one seed start
-at the same λ_n = -1/2 + iπn, w = f^{-1}(-1/2) (discrete: f^{-1}(e^{-Δ/2}), ω = πnΔ), and as one and the same function;
-they differ in how they move. The start "published" is that of the published code, which differs from it for `direct`
-alone: λ_n = +1/2 + iπn, growing modes. Δ is log-uniform in `step_sizes`, C_n standard complex normal, D standard normal.
-Source: the paper's experiments and the code published with it; S4D-Lin, Gu et al., NeurIPS 2022; gains: Orvieto et
-al., ICML 2023 (lru), numerics.models (unit-norm).
+and as one and the same function; they differ in how they move. The start "published" is that of the published code,
+which differs from it for `direct` alone: λ_n = +1/2 + iπn, growing modes; by FFT their output has rounding errors
+relative to its largest number, about e^{ΔL/2}. Δ is log-uniform in `step_sizes`, C_n standard complex normal, D normal.
+Source: the paper's experiments and the code published with it; S4D-Lin, Gu et al., NeurIPS 2022.
 """
 
 from __future__ import annotations
@@ -28,18 +25,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from numerics.arguments import check_counts, shown
+from numerics.arguments import check_count, check_counts, shown
+from numerics.convolution import causal_convolution as causal_convolution
+from numerics.layer_modes import GAINS as GAINS
+from numerics.layer_modes import input_gain, log_multiplier, mode_kernel
 from numerics.model_checks import check_choice
 from numerics.reach import weights_for
 from numerics.reparameterization import Reparameterization
 
-GAINS = ("plain", "dc", "lru", "unit-norm")
 STARTS = ("same", "published")
 RATE = -0.5
 """Re λ at the start; in the published code's `direct` it is +1/2."""
@@ -64,11 +63,12 @@ class ModelShape:
 
     def __post_init__(self) -> None:
         check_counts(**{name: (getattr(self, name), 1) for name in ("outputs", "width", "modes", "depth")})
-        if (self.inputs < 1) == (self.tokens < 1):
+        check_counts(inputs=(self.inputs, 0), tokens=(self.tokens, 0))
+        if (self.inputs == 0) == (self.tokens == 0):
             raise ValueError(f"inputs, tokens: one of the two is needed, got {self.inputs} and {self.tokens}")
-        low, high = self.step_sizes
-        if not 0 < low <= high < math.inf:
-            raise ValueError(f"step_sizes: two positive numbers in order are needed, got {shown(self.step_sizes)}")
+        sizes = self.step_sizes
+        if not (isinstance(sizes, tuple) and len(sizes) == 2 and 0 < sizes[0] <= sizes[1] < math.inf):
+            raise ValueError(f"step_sizes: two positive numbers in order are needed, got {shown(sizes)}")
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ class LayerKind:
     start: str = "same"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.reparameterization, Reparameterization):
+            raise ValueError(f"reparameterization: a Reparameterization is needed, got {self.reparameterization!r}")
         check_choice("modes", self.gain, GAINS)
         check_choice("start", self.start, STARTS)
         if self.start_rate > 0 and self.gain != "plain":
@@ -113,18 +115,18 @@ class S4DLayer(nn.Module):
         self.kind = kind
         step = log_step.exp()[:, None]
         omega = math.pi * torch.arange(N, dtype=torch.float64).expand(H, N)
-        lam = torch.complex(torch.full_like(omega, kind.start_rate), omega)
         rate = torch.full_like(omega, kind.start_rate)
+        plain = input_gain("plain", rate, omega, log_step)
         if kind.is_discrete:
             rate, omega = (rate * step).exp(), omega * step
         else:
             self.log_step = nn.Parameter(log_step)
-        self.w = nn.Parameter(weights_for(kind.reparameterization, rate[:, 0].numpy())[:, None].repeat(1, N))
+        self.w = nn.Parameter(_start_weights(kind.reparameterization, rate[:, 0])[:, None].repeat(1, N))
         self.omega = nn.Parameter(omega.clone())
         self.C = nn.Parameter(torch.stack((real, imaginary), dim=-1) * math.sqrt(0.5))
         self.D = nn.Parameter(skip)
-        gain = _gain(kind, rate, omega, None if kind.is_discrete else log_step)
-        start = torch.expm1(lam * step) / lam / gain
+        start = plain / input_gain(kind.gain, rate, omega, None if kind.is_discrete else log_step)
+        self.start_gain: Tensor
         self.register_buffer("start_gain", torch.view_as_real(start))
 
     def rate(self) -> Tensor:
@@ -132,30 +134,21 @@ class S4DLayer(nn.Module):
         return self.kind.reparameterization(self.w)
 
     def exponents(self, rate: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """log λ̄ (where f(w) < 0 in discrete time its principal value) and γ, both (H, N)."""
+        """log λ̄ (where f(w) < 0 in discrete time up to 2πi) and γ, both (H, N)."""
         rate = self.rate() if rate is None else rate
         log_step = None if self.kind.is_discrete else self.log_step
-        gain = _gain(self.kind, rate, self.omega, log_step) * torch.view_as_complex(self.start_gain)
-        return _log_multiplier(self.kind, rate, self.omega, log_step), gain
+        gain = input_gain(self.kind.gain, rate, self.omega, log_step) * torch.view_as_complex(self.start_gain)
+        return log_multiplier(rate, self.omega, log_step), gain
 
     def kernel(self, length: int, rate: Tensor | None = None) -> Tensor:
-        """k_0, ..., k_{length-1}, (H, length).
-
-        Of j = a + bs the powers λ̄^a and λ̄^{bs}, about √length of each, are multiplied in the sum over the modes, which
-        makes it one product of matrices with 2√length exponentials a mode instead of length.
-        """
+        """k_0, ..., k_{length-1}, (H, length)."""
         exponent, gain = self.exponents(rate)
-        few = math.ceil(math.sqrt(length))
-        steps = torch.arange(few, dtype=self.w.dtype, device=self.w.device)
-        near = torch.exp(exponent[:, :, None] * steps)  # (H, N, few): λ̄^a
-        far = torch.exp(exponent[:, :, None] * (few * steps))  # λ̄^{bs}
-        far = far * (2 * torch.view_as_complex(self.C) * gain)[:, :, None]
-        left, right = torch.cat((far.real, -far.imag), dim=1), torch.cat((near.real, near.imag), dim=1)
-        return (left.mT @ right).flatten(-2)[:, :length]  # (H, few, few), b before a
+        return mode_kernel(exponent, torch.view_as_complex(self.C) * gain, length)
 
     def forward(self, u: Tensor, rate: Tensor | None = None) -> Tensor:
         v = u.mT  # (..., H, L)
-        return (causal_convolution(v, self.kernel(u.shape[-2], rate)) + self.D[:, None] * v).mT
+        y = causal_convolution(v, self.kernel(u.shape[-2], rate)) + self.D[:, None] * v
+        return y.mT.contiguous()  # gelu's derivative is ten times slower on tensors of two layouts
 
     def step(self, u: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """One time: u (..., H) and the state h (..., H, N), complex, to y (..., H) and the next state."""
@@ -193,6 +186,7 @@ class SequenceModel(nn.Module):
 
     def __init__(self, shape: ModelShape, kind: LayerKind, seed: int = 0) -> None:
         super().__init__()
+        check_count("seed", seed, 0)
         generator = torch.Generator().manual_seed(seed)
         self.shape, self.kind = shape, kind
         self.encoder: nn.Module = (
@@ -220,7 +214,7 @@ class SequenceModel(nn.Module):
         """One time: x (B, inputs) or tokens (B,) to the features (B, H) before the decoder, and the next state."""
         u, following = self.encoder(x), []
         for block, h in zip(self.blocks, state, strict=True):
-            u, h = block.step(u, h)
+            u, h = cast(S4DBlock, block).step(u, h)
             following.append(h)
         return u, following
 
@@ -234,79 +228,15 @@ class SequenceModel(nn.Module):
         return self.decoder(u.mean(-2) if self.shape.pooled else u)
 
 
-# Convolution
-
-
-class _CausalConvolution(torch.autograd.Function):
-    """With its own derivative, u̅_s = Σ_t k_{t-s} y̅_t and k̅_j = Σ_t u_{t-j} y̅_t, which takes real transforms alone:
-    that of torch takes complex ones of the whole length."""
-
-    @staticmethod
-    def forward(u: Tensor, k: Tensor) -> Tensor:
-        size = 2 * u.shape[-1]
-        return torch.fft.irfft(torch.fft.rfft(u, size) * torch.fft.rfft(k, size), size)[..., : u.shape[-1]]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        u, k = ctx.saved_tensors
-        size = 2 * u.shape[-1]
-        by_y = torch.fft.rfft(grads[0], size)
-        by_u = torch.fft.irfft(by_y * torch.fft.rfft(k, size).conj(), size)[..., : u.shape[-1]]
-        by_k = (by_y * torch.fft.rfft(u, size).conj()).sum_to_size(*k.shape[:-1], by_y.shape[-1])
-        return by_u, torch.fft.irfft(by_k, size)[..., : u.shape[-1]]
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, int | None], u: Tensor, k: Tensor) -> tuple[Tensor, int]:
-        rows = (
-            x.unsqueeze(0).expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-            for x, dim in zip((u, k), in_dims, strict=True)
-        )
-        u, k = rows
-        k = k.reshape(k.shape[0], *[1] * (u.ndim - k.ndim), *k.shape[1:])
-        return _CausalConvolution.apply(u, k), 0
-
-
-def causal_convolution(u: Tensor, k: Tensor) -> Tensor:
-    """y_t = Σ_{j≤t} k_j u_{t-j} by FFT: u (..., H, L) and k (H, L) to (..., H, L)."""
-    return _CausalConvolution.apply(u, k)
-
-
-# Multipliers and gains
-
-
-def _log_multiplier(kind: LayerKind, rate: Tensor, omega: Tensor, log_step: Tensor | None) -> Tensor:
-    """log λ̄."""
-    if log_step is not None:
-        return torch.complex(rate, omega) * log_step.exp()[:, None]
-    angle = torch.where(rate < 0, omega + math.pi, omega)
-    return torch.complex(rate.abs().clamp(min=torch.finfo(rate.dtype).tiny).log(), angle)
-
-
-def _gain(kind: LayerKind, rate: Tensor, omega: Tensor, log_step: Tensor | None) -> Tensor:
-    """gain(λ) of the module's text, as complex numbers."""
-    exponent = _log_multiplier(kind, rate, omega, log_step)
-    if kind.gain == "lru":
-        return torch.complex(torch.sqrt(-torch.expm1(2 * exponent.real)), torch.zeros_like(omega))
-    if log_step is not None:
-        lam = torch.complex(rate, omega)
-        plain = torch.expm1(exponent) / lam
-        if kind.gain == "plain":
-            return plain
-        size = lam.abs()
-        return plain * (size if kind.gain == "dc" else -rate / (1 - rate + size))
-    gap = torch.expm1(exponent).abs()
-    scale = {"plain": torch.ones_like(gap), "dc": gap}.get(kind.gain)
-    if scale is None:
-        inside = 1 - rate.abs()
-        scale = inside / (1 + inside + gap)
-    return torch.complex(scale, torch.zeros_like(scale))
-
-
 # Starts
+
+
+def _start_weights(f: Reparameterization, rate: Tensor) -> Tensor:
+    """f^{-1}(rate)."""
+    try:
+        return weights_for(f, rate.numpy())
+    except ValueError as error:
+        raise ValueError(f"reparameterization: {shown(f.text)!r} cannot start at λ = f(w): {error}") from None
 
 
 def _uniform(size: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:
@@ -315,7 +245,7 @@ def _uniform(size: tuple[int, ...], bound: float, generator: torch.Generator) ->
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """With weights and bias uniform in ±1/√inputs, torch's own start, from the generator."""
-    layer = nn.Linear(inputs, outputs, dtype=torch.float64)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)  # type: ignore[no-untyped-call]
     bound = 1 / math.sqrt(inputs)
     layer.weight, layer.bias = (_uniform(tuple(p.shape), bound, generator) for p in (layer.weight, layer.bias))
     return layer

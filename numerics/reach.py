@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ _FARTHEST_WEIGHT = 700.0
 _SEARCHED = np.linspace(-60.0, 60.0, 4801)
 """Where a w with f(w) = λ is looked for if f is a formula."""
 _BISECTIONS = 60
+_JUMP = 1e-6
+"""Of |λ|, or of 1 where |λ| is less: how far from λ the f found by bisection may be."""
 _INSIDE = 1 - 1e-9
 """How far inside its range an f is asked for its end: the rounded end itself may have no w."""
 
@@ -41,20 +44,35 @@ def weights_for(f: Reparameterization, lam: NDArray[np.float64]) -> Tensor:
 
 
 def _solved(f: Reparameterization, lam: NDArray[np.float64]) -> Tensor:
-    """By bisection in the last cell of a grid in which f crosses λ."""
+    """By bisection in the last cell of a grid in which f crosses λ without a jump."""
     values = f(torch.from_numpy(_SEARCHED)).numpy()
     gap = np.sign(values - lam[:, None])
     crosses = gap[:, :-1] * gap[:, 1:] <= 0
-    if not crosses.any(axis=1).all():
-        missing = float(lam[~crosses.any(axis=1)][0])
-        ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
-        raise ValueError(f"reparam: {f.text[:60]!r} does not take the value λ = {missing:.6g} for w in {ends}")
-    last = crosses.shape[1] - 1 - np.argmax(crosses[:, ::-1], axis=1)
-    left, right = torch.from_numpy(_SEARCHED[last]), torch.from_numpy(_SEARCHED[last + 1])
+    while True:
+        if not crosses.any(axis=1).all():
+            raise ValueError(_unreached(f, float(lam[~crosses.any(axis=1)][0]), values))
+        last = crosses.shape[1] - 1 - np.argmax(crosses[:, ::-1], axis=1)
+        w, jumps = _bisected(f, lam, last)
+        if not jumps.any():
+            return w
+        crosses[jumps, last[jumps]] = False
+
+
+def _bisected(f: Reparameterization, lam: NDArray[np.float64], cell: NDArray[Any]) -> tuple[Tensor, NDArray[np.bool_]]:
+    """The place in the cell where f - λ changes its sign, and whether f jumps there (as at a pole)."""
+    left, right = torch.from_numpy(_SEARCHED[cell]), torch.from_numpy(_SEARCHED[cell + 1])
     wanted = torch.from_numpy(lam)
     rising = f(right) >= f(left)
     for _ in range(_BISECTIONS):
         middle = (left + right) / 2
         below = (f(middle) < wanted) == rising
         left, right = torch.where(below, middle, left), torch.where(below, right, middle)
-    return (left + right) / 2
+    w = (left + right) / 2
+    return w, ~((f(w) - wanted).abs() <= _JUMP * wanted.abs().clamp(min=1.0)).numpy()
+
+
+def _unreached(f: Reparameterization, lam: float, values: NDArray[np.float64]) -> str:
+    finite = values[np.isfinite(values)]
+    found = f"[{finite.min():.6g}, {finite.max():.6g}]" if finite.size else "no finite number"
+    ends = f"[{_SEARCHED[0]:g}, {_SEARCHED[-1]:g}]"
+    return f"reparam: {f.text[:60]!r} does not take the value λ = {lam:.6g} for w in {ends}, its values are in {found}"

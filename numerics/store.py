@@ -79,7 +79,7 @@ class Store:
                 _refuse_foreign(place)
                 created = datetime.now(UTC).isoformat(timespec="seconds")
                 content = json.dumps({**wanted, "created": created}, indent=1, allow_nan=False)
-                _write(place / _SETTINGS, lambda part: part.write(content.encode()), replace=False)
+                write_whole(place / _SETTINGS, lambda part: part.write(content.encode()), replace=False)
             store = cls.read(place)
             (place / _CHUNKS).mkdir(exist_ok=True)
             _probe(place / _CHUNKS)
@@ -140,7 +140,7 @@ class Store:
             raise ValueError(f"columns: they differ in their number of rows: {sizes}")
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{_CHECKSUM: np.array(self._sum(key, arrays))}, **arrays)
-        self._put(self._path(key), lambda part: part.write(buffer.getbuffer()))
+        keep_file(self._path(key), lambda part: part.write(buffer.getbuffer()))
 
     def load(self, key: str) -> Columns:
         """The columns of one chunk. Raises ValueError where it is missing or damaged."""
@@ -161,7 +161,7 @@ class Store:
         writer.writerow(names)
         writer.writerows(zip(*(columns[name].tolist() for name in names), strict=True))
         path = self.folder / _TABLE
-        self._put(path, lambda part: part.write(text.getvalue().encode()))
+        keep_file(path, lambda part: part.write(text.getvalue().encode()))
         return path
 
     def _path(self, key: str) -> Path:
@@ -192,15 +192,17 @@ class Store:
             digest.update(column.tobytes())
         return digest.hexdigest()
 
-    def _put(self, path: Path, write: Callable[[io.BufferedWriter], object]) -> None:
-        try:
-            _write(path, write)
-        except OSError as error:
-            reason = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
-            raise ValueError(
-                f"{shown_path(path)}: cannot be written: {reason}; the chunks finished before are kept, the same "
-                "command goes on from there"
-            ) from None
+
+def keep_file(path: Path, write: Callable[[io.BufferedWriter], object]) -> None:
+    """Writes a file of a results folder. Raises ValueError, in one line, where it cannot; an older file stays then."""
+    try:
+        write_whole(path, write)
+    except OSError as error:
+        reason = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
+        raise ValueError(
+            f"{shown_path(path)}: cannot be written: {reason}; the chunks finished before are kept, the same "
+            "command goes on from there"
+        ) from None
 
 
 def joined(chunks: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
@@ -220,7 +222,7 @@ def _plain(name: str, column: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _write(path: Path, write: Callable[[io.BufferedWriter], object], replace: bool = True) -> None:
+def write_whole(path: Path, write: Callable[[io.BufferedWriter], object], replace: bool = True) -> None:
     """Writes beside the path, to the disk, then gives the file its name; without `replace` an older file stays."""
     part = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
@@ -258,7 +260,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _probe(folder: Path) -> None:
     """Fails now where nothing can be written, and clears away what killed processes left half-written."""
-    _write(folder / "probe", lambda part: part.write(b""))
+    write_whole(folder / "probe", lambda part: part.write(b""))
     (folder / "probe").unlink(missing_ok=True)
     for part in (*folder.glob(".*.part"), *folder.parent.glob(".*.part")):
         with suppress(OSError):  # another process may have removed it

@@ -150,7 +150,7 @@ def test_a_folder_without_permission_is_one_line(tmp_path: Path, monkeypatch: py
     def refuse(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(store_module, "_write", refuse)
+    monkeypatch.setattr(store_module, "write_whole", refuse)
     with pytest.raises(ValueError, match="cannot be written: Permission denied"):
         Store.open(tmp_path, ASKED)
 
