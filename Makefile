@@ -29,9 +29,10 @@ lint: $(INSTALLED) ## run ruff and mypy
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-bench: $(INSTALLED) ## measure speed and tightness of enclosures, brackets and fits
+bench: $(INSTALLED) ## measure speed and tightness of enclosures, brackets, training tables and fits
 	$(BIN)/python -m tests.benchmarks.bench_enclosure
 	$(BIN)/python -m tests.benchmarks.bench_models
+	$(BIN)/python -m tests.benchmarks.bench_training
 	$(BIN)/python -m stablessm bench $(ARGS)
 
 clean: ## remove reports, builds and caches, and keep .venv

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -38,6 +39,8 @@ MOST_BETAS = 20
 """Of `reparam`, which encloses the least g at each."""
 MOST_NUMBERS = 1000
 LARGEST_DIM = 4096
+SAID_AFTER = 30.0
+"""Seconds after which `train` says how long it will take."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model, .json or .safetensors.")]
@@ -92,6 +95,18 @@ class Loss(StrEnum):
     l2 = "l2"
     w1inf = "w1inf"
     sequences = "sequences"
+
+
+class Table(StrEnum):
+    """What a table of training runs compares: reparameterizations over learning rates, or best over its a and b."""
+
+    lr = "lr"
+    grid = "grid"
+
+
+def _by_level(about: str, *name: str) -> Any:
+    """An option with a whole number whose default is that of the level."""
+    return typer.Option(*name, metavar="N", show_default="by level", help=about)
 
 
 BallKind = Annotated[Ball, typer.Option(help="β bounds all weights together, or each group by itself.")]
@@ -418,8 +433,7 @@ def fit(
         try:
             found = run_sweep(grid, folder=out, cluster=cluster, device=device, on_progress=on_progress)
         except KeyboardInterrupt:
-            kept = f"finished units are kept in {out!r}, the same command goes on"
-            raise typer.Abort(f"interrupted; {'nothing is kept without --out' if out is None else kept}") from None
+            raise _interrupted("units", out) from None
     from proofs_check.fit_report import fit_answers
 
     rows = json_rows(found)
@@ -431,6 +445,110 @@ def fit(
 
         _print_lines(fit_lines(answer, _width()))
     return 3 if all(row["result"] == "diverged" for row in rows) else 0
+
+
+@app.command(epilog="Example: stablessm train --reparam direct,exp,best:b=0.1 --lr 5e-3,5e-2 --out runs/a --curves")
+def train(
+    context: typer.Context,
+    table: Annotated[Table, typer.Option(help="f over learning rates, or best over its constants a and b.")] = Table.lr,
+    data: Annotated[
+        str, typer.Option(metavar="NAME", help="digits, mnist, cifar10, functional:TARGET, text or text:FILE.")
+    ] = "digits",
+    reparam: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F1,F2,...",
+            show_default="direct,softplus,exp,best:b=0.1",
+            help="Names or formulas; direct@published starts at Re λ = +1/2.",
+        ),
+    ] = None,
+    modes: Annotated[
+        str, typer.Option(metavar="KIND,...", help="Any of plain, unit-norm, dc, lru; every f with each.")
+    ] = "plain",
+    time: Annotated[Time, typer.Option(help="Time of the layers.")] = Time.continuous,
+    rates: Annotated[
+        str | None, typer.Option("--lr", metavar="X1,X2,...", show_default="by level", help="Learning rates.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N", show_default="by level", help="N seeds from the seed of stablessm on.")
+    ] = None,
+    level: Annotated[Level, typer.Option(help="quick: small, a minute for digits; full: all rates.")] = Level.quick,
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Any of sgd, adam, adamw; a table for each.")
+    ] = "adamw",
+    epochs: Annotated[str | None, _by_level("Passes through the training data.")] = None,
+    batch: Annotated[str | None, _by_level("Sequences of a step.")] = None,
+    width: Annotated[str | None, _by_level("Channels of a layer.")] = None,
+    dims: Annotated[str | None, _by_level("Complex modes of a channel.", "--m")] = None,
+    depth: Annotated[str | None, _by_level("Layers.")] = None,
+    examples: Annotated[str | None, _by_level("Training sequences at most.")] = None,
+    length: Annotated[str | None, _by_level("Length of sequences, of texts and functionals.")] = None,
+    tokens: Annotated[str, typer.Option(metavar="KIND", help="character or byte, of texts.")] = "character",
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="float32 or float64.")] = "float32",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:1.")] = "auto",
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder that keeps finished runs: an ended table goes on there.")
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Draw gradient over weight and loss against steps into DIR.")
+    ] = False,
+    curves_at: Annotated[
+        str | None, typer.Option(metavar="X1,X2", show_default="see below", help="The learning rates to draw.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Train layers with every f at every learning rate, and see which f keep training stable.
+
+    The table has the layout of the paper's Table 2. Exit code 3: every run diverged.
+
+    Curves are drawn at the learning rate with the least test loss and at the next larger one, if --curves-at names no
+    others.
+    """
+    given = {"--seeds": seeds, "--epochs": epochs, "--batch": batch, "--width": width, "--m": dims, "--depth": depth}
+    asked: dict[str, Any] = _counted({**given, "--examples": examples, "--length": length})
+    asked |= {"columns": parse_words("--reparam", reparam), "gains": parse_words("--modes", modes)}
+    asked["learning_rates"] = None if rates is None else _rates("--lr", rates)
+    drawn_at = () if curves_at is None else _rates("--curves-at", curves_at)
+    if (curves or drawn_at) and out is None:
+        raise BadInput("--curves: a folder for the curves is needed, as in --curves --out runs/a")
+    from figures.published import published
+    from numerics.training import train_table
+    from numerics.training_presets import prepared_tables, table_folders
+    from proofs_check.train_answer import training_answer
+
+    names = parse_words("--optimizer", optimizer) or ()
+    with _computing(), _said(), _bar() as bar:
+        tables, dataset = prepared_tables(
+            names, table=table.value, data=data, level=level.value, time=time.value, seed=context.obj, tokens=tokens,
+            dtype=dtype, **asked,
+        )  # fmt: skip
+        if curves or drawn_at:
+            from figures.training_curves import check_curves
+
+            check_curves(drawn_at, tables[0])
+        folders = table_folders(out, tables)
+        try:
+            found = [
+                train_table(runs, dataset, folder=folder, device=device, progress=bar or _estimate())
+                for runs, folder in zip(tables, folders, strict=True)
+            ]
+        except KeyboardInterrupt:
+            raise _interrupted("runs", out) from None
+        answer = training_answer(tables, dataset, found, published(dataset.name))
+        files: list[Path] = []
+        if curves or drawn_at:
+            from figures.training_curves import draw_curves
+
+            for records, folder in zip(found, folders, strict=True):
+                files += draw_curves(records, folder or Path(), drawn_at)
+    if as_json:
+        _print_json({**answer, "files": [str(path) for path in files]})
+    else:
+        from proofs_check.train_tables import train_lines
+
+        _print_lines(train_lines(answer, _width()))
+        _print_lines(f"Curves: {path}" for path in files if path.suffix == ".png")
+    return 3 if all(row["result"] == "diverged" for row in answer["rows"]) else 0
 
 
 @app.command(epilog="Example: stablessm limit --target polynomial:p=2 --m 1,2,4,8 --fitted")
@@ -529,6 +647,12 @@ def _said() -> Iterator[None]:
         yield
 
 
+def _interrupted(what: str, out: str | None) -> typer.Abort:
+    """What is kept of a computation that ended early."""
+    kept = f"finished {what} are kept in {out!r}, the same command goes on"
+    return typer.Abort(f"interrupted; {'nothing is kept without --out' if out is None else kept}")
+
+
 def _defined(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, which may hold "inf" but no NaN."""
     if "NaN" in json.dumps(answer):
@@ -604,6 +728,16 @@ def _asked(given: Mapping[str, Any], seed: int) -> dict[str, Any]:
     if "--lr" in option:
         asked["learning_rate"] = [float(rate) for rate in parse_numbers("--lr", option["--lr"])]
     return asked
+
+
+def _counted(given: Mapping[str, str | None]) -> dict[str, Any]:
+    """The options of `train` that are whole numbers, by the names of the table; --m is its number of modes."""
+    names = {option: {"--m": "modes"}.get(option, option[2:]) for option in given}
+    return {names[option]: parse_count(option, text, least=1) for option, text in given.items() if text is not None}
+
+
+def _rates(option: str, text: str) -> tuple[float, ...]:
+    return _distinct(option, [float(rate) for rate in parse_numbers(option, text)])
 
 
 def parse_specs(text: str, inputs: int) -> list[list[str]]:
@@ -746,6 +880,28 @@ def _bar() -> Iterator[Callable[[int, int, str], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         row = bar.add_task("loading", total=None)
         yield lambda done, total, label: bar.update(row, completed=done, total=total, description=label)
+
+
+def _estimate() -> Callable[[int, int, str], None]:
+    """Says once, on standard error, what a long computation will take, where there is no terminal for a bar."""
+    begun, first = monotonic(), -1
+
+    def tell(done: int, total: int, label: str) -> None:
+        nonlocal begun, first
+        spent = monotonic() - begun
+        if first < 0:
+            begun, first = monotonic(), done
+        elif done > first and spent > SAID_AFTER:
+            left = spent * (total - done) / (done - first)
+            if left > 2 * SAID_AFTER:
+                print(
+                    f"note: {done} of {total} steps done, about {left / 60:.0f} more minutes",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            begun = math.inf
+
+    return tell
 
 
 # The entry

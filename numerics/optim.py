@@ -19,7 +19,7 @@ Source: Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2017 (the schedule
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -93,6 +93,27 @@ class BatchedOptimizer:
         self._means = [torch.zeros_like(p) for p in params]
         self._squares = [torch.zeros_like(p) for p in params]
 
+    @property
+    def taken(self) -> int:
+        """k, the steps taken so far."""
+        return self._taken
+
+    def state(self) -> dict[str, Tensor]:
+        """What `restore` needs besides the step k: copies of the moments; nothing for sgd."""
+        if self._rule.optimizer == "sgd":
+            return {}
+        named = {"mean": self._means, "square": self._squares}
+        return {f"{name}.{i}": x.clone() for name, xs in named.items() for i, x in enumerate(xs)}
+
+    def restore(self, taken: int, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state` was taken, after so many steps; with other names or shapes a ValueError."""
+        now = self.state()
+        _check_alike(now, state)
+        self._taken = taken
+        if now:
+            self._means = [state[f"mean.{i}"].clone() for i in range(len(self._means))]
+            self._squares = [state[f"square.{i}"].clone() for i in range(len(self._squares))]
+
     def step(self, params: Sequence[Tensor], grads: Sequence[Tensor], alive: Tensor) -> Tensors:
         """The weights after one step, those of rows with `alive` (B,) False unchanged. Nothing given is changed."""
         moved = [self._moved(i, p.detach(), g.detach()) for i, (p, g) in enumerate(zip(params, grads, strict=True))]
@@ -128,6 +149,55 @@ class Evaluation:
     measures: dict[str, Tensor] = field(default_factory=dict)
 
 
+class Walk:
+    """Rows on their way: at step k `judge` what was found at θ_k, then `move` on to θ_{k+1}.
+
+    params: θ_k; alive (B,): the rows that have not diverged; steps (B,): those taken, with the one by which a row
+    diverged. A row that has diverged keeps the weights of its last good evaluation.
+    """
+
+    def __init__(self, rule: Rule, params: Sequence[Tensor]) -> None:
+        self._optimizer = BatchedOptimizer(rule, params)
+        self.params = self._good = tuple(p.detach() for p in params)
+        self.alive = torch.ones(self.params[0].shape[0], dtype=torch.bool, device=self.params[0].device)
+        self.steps = torch.zeros(self.alive.shape, dtype=torch.int64, device=self.alive.device)
+
+    @property
+    def taken(self) -> int:
+        """k."""
+        return self._optimizer.taken
+
+    def judge(self, found: Evaluation) -> Tensor:
+        """The rows that are still alive; those that are not go back to their last good weights."""
+        self.alive = self.alive & _is_good(found, self.params)
+        self.params = select(self.alive, self.params, self._good)
+        return self.alive
+
+    def move(self, grads: Sequence[Tensor]) -> None:
+        """One step of the optimizer from the weights that were judged."""
+        self._good, self.params = self.params, self._optimizer.step(self.params, grads, self.alive)
+        self.steps = self.steps + self.alive
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of all that `restore` needs besides k."""
+        own = {f"param.{i}": p.clone() for i, p in enumerate(self.params)}
+        own |= {f"good.{i}": p.clone() for i, p in enumerate(self._good)}
+        return {**own, "alive": self.alive.clone(), "steps": self.steps.clone(), **self._optimizer.state()}
+
+    def restore(self, taken: int, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state` was taken, at step k = `taken`, by the same numbers as without the interruption.
+
+        Raises ValueError for the state of other rows, weights or another optimizer.
+        """
+        _check_alike(self.state(), state)
+        moments = {name: x for name, x in state.items() if name.startswith(("mean.", "square."))}
+        self._optimizer.restore(taken, moments)
+        self.params, self._good = (
+            tuple(state[f"{name}.{i}"].clone() for i in range(len(self.params))) for name in ("param", "good")
+        )
+        self.alive, self.steps = state["alive"].clone(), state["steps"].clone()
+
+
 @dataclass(frozen=True, eq=False)
 class Descent:
     """Where the rows came to.
@@ -161,17 +231,13 @@ def minimize(
     `record_every` = n > 0 keeps the loss and the measures of the steps 0, n, 2n, ... below K and those of step K.
     `on_step(k)` is called after each evaluation.
     """
-    optimizer = BatchedOptimizer(rule, params)
-    theta = good = tuple(p.detach() for p in params)
-    alive = torch.ones(theta[0].shape[0], dtype=torch.bool, device=theta[0].device)
-    taken = torch.zeros(alive.shape, dtype=torch.int64, device=alive.device)
+    walk = Walk(rule, params)
     records: dict[str, list[Tensor]] = {}
     kept: dict[str, Tensor] = {}
     largest: dict[str, Tensor] = {}
     for step in range(rule.steps + 1):
-        found = evaluate(step, theta)
-        alive = alive & _is_good(found, theta)
-        theta = select(alive, theta, good)
+        found = evaluate(step, walk.params)
+        alive = walk.judge(found)
         values = {"loss": found.loss, **found.measures}
         kept = {name: torch.where(alive, value, kept.get(name, value)) for name, value in values.items()}
         largest = {name: torch.maximum(largest.get(name, kept[name]), kept[name]) for name in found.measures}
@@ -181,12 +247,11 @@ def minimize(
         if step == rule.steps - math.ceil(rule.steps / 10):
             late = kept["loss"]
         if step < rule.steps:
-            good, theta = theta, optimizer.step(theta, found.grads, alive)
-            taken = taken + alive
+            walk.move(found.grads)
         if on_step is not None:
             on_step(step)
     history = {name: torch.stack(values) for name, values in records.items()}
-    return Descent(theta, kept["loss"], late, found.grads, alive, taken, largest, history)
+    return Descent(walk.params, kept["loss"], late, found.grads, walk.alive, walk.steps, largest, history)
 
 
 def select(alive: Tensor, new: Sequence[Tensor], old: Sequence[Tensor]) -> Tensors:
@@ -204,6 +269,14 @@ def _is_good(found: Evaluation, params: Tensors) -> Tensor:
         total = total + tensor.flatten(1).sum(dim=1)
     good = total - total == 0
     return good if found.valid is None else good & found.valid
+
+
+def _check_alike(here: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Raises ValueError where a state has other names, shapes or dtypes."""
+    shapes, others = ({name: (x.dtype, tuple(x.shape)) for name, x in state.items()} for state in (here, given))
+    for name in dict.fromkeys((*shapes, *others)):
+        if shapes.get(name) != others.get(name):
+            raise ValueError(f"state: {name}: {shapes.get(name)} is needed, got {others.get(name)}")
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from numerics.optim import OPTIMIZERS, SCHEDULES, BatchedOptimizer, Evaluation, Rule, Tensors, minimize
+from numerics.optim import OPTIMIZERS, SCHEDULES, BatchedOptimizer, Evaluation, Rule, Tensors, Walk, minimize
 
 STEPS = 200
 RATES = (1e-3, 1e-2, 5e-2)
@@ -180,3 +180,51 @@ def test_bad_input(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         Rule(**{"learning_rates": (0.1,), "steps": 3, **change})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+# Walks that are interrupted
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("at", [0, 1, 7, 9])
+def test_a_walk_goes_on_from_its_state_bit_by_bit(optimizer: str, at: int) -> None:
+    """With a row that has diverged before the interruption, and one that does after it."""
+    rule, evaluate = Rule((0.01, 0.05, 0.02), 12, optimizer, weight_decay=0.02), evaluated(row_loss)
+
+    def steps(walk: Walk, last: int) -> Walk:
+        while walk.taken < last:
+            found = evaluate(walk.taken, walk.params)
+            bad = torch.tensor([walk.taken >= 9, walk.taken >= 3, False])
+            walk.judge(Evaluation(torch.where(bad, math.nan, found.loss), found.grads))
+            walk.move(found.grads)
+        return walk
+
+    whole, begun = steps(Walk(rule, starts()), 12), steps(Walk(rule, starts()), at)
+    state = begun.state()
+    kept = {name: x.clone() for name, x in state.items()}
+    other = Walk(rule, tuple(torch.zeros_like(p) for p in starts()))
+    other.restore(at, state)
+    steps(begun, 12)  # does not touch the state taken before
+    assert all(torch.equal(x, state[name]) for name, x in kept.items())
+    steps(other, 12)
+    assert other.alive.tolist() == whole.alive.tolist() == [False, False, True]
+    assert other.steps.tolist() == whole.steps.tolist() == [9, 3, 12]
+    for one, two in zip(other.params, whole.params, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_state_of_another_walk_is_refused() -> None:
+    walk = Walk(Rule(RATES, 5), starts())
+    state = walk.state()
+    cases = [
+        ({**state, "param.1": torch.zeros(3, 2)}, "state: param.1: .* is needed, got"),
+        ({**state, "alive": torch.ones(3)}, "state: alive: .*bool.* is needed, got .*float32"),
+        ({name: x for name, x in state.items() if name != "mean.0"}, "state: mean.0: .* is needed, got None"),
+        (Walk(Rule((0.1,), 5), tuple(p[:1] for p in starts())).state(), "state: param.0"),
+    ]
+    for given, message in cases:
+        with pytest.raises(ValueError, match=message):
+            walk.restore(1, given)
+    with pytest.raises(ValueError, match=r"state: mean.0: None is needed"):
+        Walk(Rule(RATES, 5, "sgd"), starts()).restore(1, state)
+    assert walk.taken == 0

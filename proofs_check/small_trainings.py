@@ -1,0 +1,180 @@
+"""Small trainings over several seeds, by two trainers that share no code, and what pairs of them say.
+
+The task: the zeros and ones of scikit-learn's digits, each image a sequence of 16 numbers (means of 2 × 2 pixels, row
+by row), 294 to train on and 66 to test on. The model: one block of width 16 with 8 complex modes a channel, Δ
+log-uniform in [0.784/16, 78.4/16], every f from λ = -1/2 + iπn. The training: 45 steps of 32 sequences, cosine
+schedule, AdamW with weight decay 0.01 or plain SGD, float64, so that rounding decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from proofs_check.claim import Context, Evidence, Verdict, inconclusive, refuted, supported
+
+if TYPE_CHECKING:
+    from numerics.datasets import Dataset
+    from numerics.paired import PairedComparison
+
+SETTING = (
+    "Zeros and ones of scikit-learn's digits as 16 numbers, 294 training images; one block of width 16 with 8 complex "
+    "modes, 45 steps of 32 sequences, cosine schedule, float64; every f starts at λ = -1/2 + iπn."
+)
+WIDTH, MODES, BATCH, EPOCHS, LENGTH = 16, 8, 32, 5, 16
+STEPS = 45
+CHANCE = math.log(2)
+TRAINED = 0.5
+"""A run trains where its test loss ends below this share of CHANCE."""
+SEEDS = 6
+_OTHER_SEEDS = 100
+"""Where the seeds of the second route begin."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of the runs of one column and rate, one number a seed; test_loss is NaN where a run diverged.
+
+    gradient_over_weight: the largest |∂loss/∂w|/|w| over recurrent weights and steps."""
+
+    test_loss: tuple[float, ...]
+    gradient_over_weight: tuple[float, ...]
+
+
+Trainer = Callable[[str, float, str, int], Scores]
+
+
+@cache
+def two_digits() -> Dataset:
+    """The data of the module's text."""
+    from dataclasses import replace
+
+    from numerics.datasets import load_dataset
+
+    digits = load_dataset("digits")
+    parts: dict[str, Any] = {}
+    for part in ("train", "test"):
+        images, classes = getattr(digits, f"{part}_inputs"), getattr(digits, f"{part}_targets")
+        chosen = classes < 2
+        means = images[chosen].reshape(-1, 4, 2, 4, 2).mean((2, 4))
+        parts |= {f"{part}_inputs": means.reshape(-1, LENGTH, 1), f"{part}_targets": classes[chosen]}
+    return replace(digits, name="zeros and ones", outputs=2, checksum="", **parts)
+
+
+@cache
+def batched(column: str, rate: float, optimizer: str, count: int) -> Scores:
+    """By the library's trainer; seeds 0, 1, ..."""
+    from numerics.training import train_table
+    from numerics.training_presets import layer_kinds
+    from numerics.training_table import TrainingTable
+
+    name, gain = (column.removesuffix("/unit-norm"), "unit-norm") if "/" in column else (column, "plain")
+    table = TrainingTable(
+        tuple(layer_kinds([name], [gain])), (rate,), tuple(range(count)), width=WIDTH, modes=MODES, epochs=EPOCHS,
+        batch=BATCH, optimizer=optimizer, dtype="float64",
+    )  # fmt: skip
+    records = train_table(table, two_digits(), device="cpu", threads=1)
+    return Scores(
+        tuple(record.test_loss for record in records), tuple(record.gradient_over_weight for record in records)
+    )
+
+
+@cache
+def plain(column: str, rate: float, optimizer: str, count: int) -> Scores:
+    """By the plain trainer; seeds 100, 101, ..."""
+    from numerics.plain_training import PlainData, train_plain
+
+    found = two_digits()
+    parts = (found.train_inputs[..., 0], found.train_targets, found.test_inputs[..., 0], found.test_targets)
+    data = PlainData(*(part.numpy() for part in parts))
+    results = [
+        train_plain(
+            column, data, learning_rate=rate, seed=_OTHER_SEEDS + seed, steps=STEPS, batch=BATCH, width=WIDTH,
+            modes=MODES, step_sizes=(0.784 / LENGTH, 78.4 / LENGTH), optimizer=optimizer, dtype="float64",
+        )
+        for seed in range(count)
+    ]  # fmt: skip
+    return Scores(
+        tuple(result.test_loss for result in results), tuple(result.gradient_over_weight for result in results)
+    )
+
+
+def seeds(context: Context) -> int:
+    return context.pick(SEEDS, 2 * SEEDS)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A column at a learning rate, written `exp at 0.3`, or `exp at 0.3 by sgd`."""
+
+    column: str
+    rate: float
+    optimizer: str = "adamw"
+
+    @staticmethod
+    def parse(text: str) -> Cell:
+        column, _, rest = text.partition(" at ")
+        rate, _, optimizer = rest.partition(" by ")
+        return Cell(column, float(rate), optimizer or "adamw")
+
+
+def ordered(
+    trainer: Trainer,
+    orders: Sequence[str],
+    quantity: str,
+    context: Context,
+    factor: float = 1.0,
+    most: float = math.inf,
+) -> Evidence:
+    """Is in every order, written `exp at 0.3 < direct at 0.3`, the first smaller by the factor at least?
+
+    Affirmed where the exact Wilcoxon test says "smaller" at 5 % for each (all of them hold then at 5 %), the
+    Hodges-Lehmann ratio is 1/factor or less, and the interval of the ratio does not go below 1/most. Contradicted where
+    one is larger at 5 %, or its interval lies beyond 1/factor or 1/most.
+    """
+    details: dict[str, Any] = {}
+    undecided = ""
+    for order in orders:
+        found = _compared(trainer, order, quantity, seeds(context))
+        details[order] = {"text": str(found), "p": found.p_value, "ratio": found.effect, "interval": found.interval}
+        low, high = found.interval
+        if found.sign() > 0 or low > 1 / factor or high < 1 / most:
+            return refuted(f"{order}: {found}", {"order": order, **details[order]}, Verdict.SUPPORTED)
+        if not (found.sign() < 0 and found.effect <= 1 / factor and low >= 1 / most):
+            undecided = undecided or f"{order}: {found}"
+    if undecided:
+        return inconclusive(undecided, **details)
+    return supported("; ".join(f"{order}: {found['text']}" for order, found in details.items()), comparisons=details)
+
+
+def _compared(trainer: Trainer, order: str, quantity: str, count: int) -> PairedComparison:
+    from numerics.paired import compare_paired
+
+    cells = [Cell.parse(text) for text in order.split(" < ")]
+    scores = [trainer(cell.column, cell.rate, cell.optimizer, count) for cell in cells]
+    first, second = (getattr(score, quantity) for score in scores)
+    return compare_paired(first, second, ratio=True)
+
+
+def trained(trainer: Trainer, stated: Sequence[tuple[str, bool]], context: Context) -> Evidence:
+    """Does every cell train in three quarters of the seeds or more (True), or in one quarter or less (False)?
+
+    Contradicted where a cell is on the other side of one half.
+    """
+    counts: dict[str, str] = {}
+    undecided = ""
+    for text, expected in stated:
+        cell = Cell.parse(text)
+        losses = trainer(cell.column, cell.rate, cell.optimizer, seeds(context)).test_loss
+        good = sum(loss < TRAINED * CHANCE for loss in losses)  # NaN is not
+        counts[text] = f"{good} of {len(losses)}"
+        wrong = (len(losses) - good if expected else good) / len(losses)
+        if wrong > 0.5:
+            example = {"cell": text, "trains in": counts[text], "test losses": losses}
+            return refuted(f"{text} trains in {counts[text]} seeds", example, Verdict.SUPPORTED)
+        if wrong > 0.25:
+            undecided = undecided or f"{text} trains in {counts[text]} seeds"
+    return inconclusive(undecided) if undecided else supported(f"seeds in which they train: {counts}", trains=counts)

@@ -1,0 +1,173 @@
+"""The answers to a table of training runs, on rows that are made up."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from proofs_check.train_report import train_answers
+
+RATES = (1e-2, 1e-1, 1.0)
+CHANCE = 2.0
+Rows = list[dict[str, Any]]
+
+
+def row(column: str, rate: float, seed: int, loss: float, ratio: float = 1.0) -> dict[str, Any]:
+    """A run; a loss that is not finite is one that diverged."""
+    good = math.isfinite(loss)
+    return {
+        "column": column, "learning_rate": rate, "seed": seed, "result": "finished" if good else "diverged",
+        "test_loss": loss if good else None, "gradient_over_weight": ratio,
+    }  # fmt: skip
+
+
+def table(
+    losses: dict[str, tuple[float, ...]], seeds: int = 6, ratios: dict[str, float] | None = None, jitter: float = 0.01
+) -> Rows:
+    """Losses by column, one for each rate; seeds differ by up to a few jitters, in another way for each column."""
+    return [
+        row(column, rate, seed, loss * (1 + jitter * ((7 * seed + 3 * place) % 5)), (ratios or {}).get(column, 1.0))
+        for place, (column, values) in enumerate(losses.items())
+        for rate, loss in zip(RATES, values, strict=True)
+        for seed in range(seeds)
+    ]
+
+
+def answered(rows: Rows, chance: float | None = CHANCE) -> dict[str, tuple[str, str]]:
+    """By one word of the question."""
+    words = ("gradient", "range", "largest rates", "direct", "optimizer", "unit-norm", "sensitive")
+    answers = train_answers(rows, chance)
+    assert len(answers) == len(words)
+    return {word: (a["verdict"], a["answer"]) for word in words for a in answers if word in a["question"]}
+
+
+WIDE = {"exp": (0.5, 0.5, 1.9), "best:b=0.1": (0.4, 0.4, 0.9), "direct": (0.5, math.nan, math.nan)}
+RATIO = {"exp": 4.0, "best:b=0.1": 0.5, "direct": 100.0}
+
+
+def test_best_wins_everything() -> None:
+    found = answered(table(WIDE, ratios=RATIO))
+    for word in ("gradient", "range", "largest rates"):
+        assert found[word][0] == "SUPPORTED", found[word]
+        assert "p = 0.0312" in found[word][1]
+    assert "against exp ratio 0.125 [0.125, 0.125]" in found["gradient"][1]
+    assert "exp 2, best:b=0.1 3, direct 1" in found["range"][1]
+    assert "at 1, the largest rate" in found["largest rates"][1]
+
+
+def test_best_loses_everything() -> None:
+    swapped = {"best:b=0.1": WIDE["exp"], "exp": WIDE["best:b=0.1"]}
+    found = answered(table(swapped, ratios={"best:b=0.1": 4.0, "exp": 0.5}))
+    for word in ("gradient", "range", "largest rates"):
+        assert found[word][0] == "REFUTED", found[word]
+        assert "no, because of exp" in found[word][1]
+
+
+def test_equal_ranges_are_not_the_widest() -> None:
+    verdict, text = answered(table({"exp": (0.5, 0.5, 3.0), "best": (0.6, 0.4, 3.0)}))["range"]
+    assert (verdict, "no, because of exp" in text) == ("REFUTED", True)
+
+
+def test_three_seeds_decide_nothing() -> None:
+    found = answered(table(WIDE, seeds=3, ratios=RATIO))
+    for word in ("gradient", "range", "largest rates"):
+        assert found[word][0] == "INCONCLUSIVE"
+        assert "too few seeds, no p-value can be below 0.25" in found[word][1]
+
+
+def test_no_difference_is_not_decided() -> None:
+    rows = table({"exp": (0.5, 0.5, 0.5), "best": (0.5, 0.5, 0.5)})
+    assert answered(rows)["largest rates"][0] == "INCONCLUSIVE"
+
+
+def test_a_diverged_run_has_the_largest_ratio() -> None:
+    rows = table({"best": (0.5, 0.5, 0.5), "exp": (math.nan,) * 3}, ratios={"best": 5.0, "exp": 1.0})
+    assert answered(rows)["gradient"][0] == "SUPPORTED"
+
+
+@pytest.mark.parametrize(
+    ("columns", "word", "text"),
+    [
+        (("exp", "direct"), "gradient", "no column of best"),
+        (("best",), "range", "no other column"),
+        (("best", "best:b=0.1"), "largest rates", "no other column"),
+        (("exp", "direct"), "direct", "no column direct@published"),
+        (("direct", "direct@published"), "direct", "no column of a stable f"),
+        (("exp", "best"), "unit-norm", "no column exp/unit-norm"),
+        (("exp/unit-norm",), "unit-norm", "no column of best"),
+        (("exp", "best"), "optimizer", "one optimizer only"),
+        (("best", "best:b=0.1"), "sensitive", "at least three columns of best"),
+    ],
+)
+def test_what_is_missing_is_named(columns: tuple[str, ...], word: str, text: str) -> None:
+    verdict, answer = answered(table(dict.fromkeys(columns, (0.5, 0.5, 0.5))))[word]
+    assert verdict == "INCONCLUSIVE"
+    assert text in answer
+
+
+def test_without_the_loss_of_guessing() -> None:
+    found = answered(table(WIDE | {"direct@published": (1.9,) * 3}), chance=None)
+    for word in ("range", "largest rates", "direct"):
+        assert found[word] == ("INCONCLUSIVE", "the loss of the best constant prediction is not given")
+
+
+def test_nothing_trains() -> None:
+    found = answered(table({"exp": (1.9,) * 3, "best": (1.8,) * 3}))
+    assert "no column trains" in found["range"][1]
+    assert "no column trains" in found["largest rates"][1]
+
+
+def test_no_rows() -> None:
+    assert {verdict for verdict, _ in answered([]).values()} == {"INCONCLUSIVE"}
+
+
+def test_what_the_start_costs_and_what_f_costs() -> None:
+    losses = {"exp": (0.5, 0.5, 0.5), "direct": (0.5, 0.5, math.nan), "direct@published": (1.9, 1.9, math.nan)}
+    verdict, text = answered(table(losses, seeds=7))["direct"]  # six: two tests, 1/16 together
+    assert verdict == "SUPPORTED"
+    assert "(exp against direct): difference 1 [1, 1]" in text
+    assert "(direct from -1/2 against +1/2): difference 2 [2, 2]" in text
+    assert "of 21: exp 0, direct 7, direct@published 7" in text
+    verdict, text = answered(table(losses, seeds=3))["direct"]
+    assert (verdict, "too few seeds" in text) == ("INCONCLUSIVE", True)
+
+
+def with_optimizers(first: dict[str, float], second: dict[str, float], seeds: int = 7) -> Rows:
+    rows = []
+    for name, losses in (("adamw", first), ("sgd", second)):
+        rows += [r | {"optimizer": name} for r in table({c: (v,) * 3 for c, v in losses.items()}, seeds)]
+    return rows
+
+
+def test_optimizers() -> None:
+    found = answered(with_optimizers({"exp": 0.2, "best": 0.5}, {"exp": 0.7, "best": 0.4}))["optimizer"]
+    assert found[0] == "SUPPORTED"
+    assert "yes, for exp and best" in found[1]
+    assert "adamw: exp < best; sgd: best < exp" in found[1]
+    assert answered(with_optimizers({"exp": 0.2, "best": 0.5}, {"exp": 0.3, "best": 0.4}))["optimizer"][0] == "REFUTED"
+    same = answered(with_optimizers({"exp": 0.2, "best": 0.5}, {"exp": 0.5, "best": 0.5}))["optimizer"]
+    assert (same[0], "1 of 1 are not decided" in same[1]) == ("INCONCLUSIVE", True)
+
+
+@pytest.mark.parametrize(
+    ("ours", "best", "verdict"), [(0.2, 0.5, "SUPPORTED"), (0.5, 0.2, "REFUTED"), (0.5, 0.5, "INCONCLUSIVE")]
+)
+def test_unit_norm_at_the_best_rate_of_each(ours: float, best: float, verdict: str) -> None:
+    rows = table({"best": (9.0, best, math.nan), "exp/unit-norm": (ours, 9.0, 9.0)})
+    found = answered(rows)["unit-norm"]
+    assert found[0] == verdict
+    assert "exp/unit-norm at 0.01, best at 0.1" in found[1]
+
+
+def test_the_basin_of_a_grid() -> None:
+    losses = {"best:a=1:b=0.1": 0.2, "best:a=1:b=0.5": 0.2, "best:a=9:b=0.1": 0.9}
+    rows = table({c: (v, 9.0, 9.0) for c, v in losses.items()})
+    verdict, text = answered(rows)["sensitive"]
+    assert verdict == "INCONCLUSIVE"  # 1/32 for each of two is not 5 % together
+    rows = table({c: (v, 9.0, 9.0) for c, v in losses.items()}, seeds=7)
+    verdict, text = answered(rows)["sensitive"]
+    assert verdict == "SUPPORTED"
+    assert "not shown to be worse: best:a=1:b=0." in text
+    assert "; worse: against best:a=9:b=0.1" in text
