@@ -30,26 +30,23 @@ _LEVEL = 0.05
 _Answer = tuple[str, str]
 
 
-def train_answers(
-    rows: Sequence[Row], chance: float | None = None, optimizer: str | None = None
-) -> list[dict[str, str]]:
+def train_answers(rows: Sequence[Row], chance: float | None = None) -> list[dict[str, str]]:
     """The answers, each {"question", "verdict", "answer"}, to rows as `numerics.training_table.RunRecord.as_json`.
 
     chance: the loss of the best constant prediction (`numerics.chance.constant_loss`); without it nothing is said to
-    train. Rows may have a key "optimizer"; of several, the first answers all questions but that about optimizers,
-    where `optimizer` names none.
+    train. Rows may have a key "optimizer"; of several, the first answers all questions but that about optimizers.
     """
-    named = [str(row.get("optimizer", optimizer)) for row in rows]
-    tables = {
-        name: _Table([row for row, own in zip(rows, named, strict=True) if own == name], chance)
-        for name in dict.fromkeys(named)
-    }
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        parts.setdefault(str(row.get("optimizer", "")), []).append(row)
+    tables = {name: _Table(part, chance) for name, part in parts.items()}
     first = next(iter(tables.values()), _Table([], chance))
     answers = {
         "Does best keep the smallest maximal gradient over weight?": _ratio(first),
         "Is the range of learning rates at which best trains the widest?": _range(first),
         "Does best win at the largest rates?": _largest_rate(first),
-        "How much of what direct loses is due to f, how much to a start at +1/2?": _start(first),
+        "Does direct lose learning rates because of f?": _lost(first, by_start=False),
+        "Does direct lose learning rates because of a start at +1/2?": _lost(first, by_start=True),
         "Does the ranking change with the optimizer?": _optimizers(tables),
         "Does exp with unit-norm modes beat best with plain modes?": _unit_norm(first),
         "How sensitive is best to a and b?": _constants(first),
@@ -132,8 +129,7 @@ class _Compared:
     corrected_p: float
 
     def __str__(self) -> str:
-        corrected = f", corrected {self.corrected_p:.3g}" if self.corrected_p != self.found.p_value else ""
-        return f"against {self.against} {self.found}{corrected}"
+        return f"against {self.against} {self.found}"
 
     @property
     def is_smaller(self) -> bool:
@@ -163,7 +159,7 @@ def _smallest(compared: Sequence[_Compared]) -> _Answer:
     if any(one.is_not_smaller for one in compared):
         where = ", ".join(one.against for one in compared if one.is_not_smaller)
         return Verdict.REFUTED.name, f"no, because of {where}: {text}"
-    few = f"too few seeds, no p-value can be below {least:.3g}: " if least > _LEVEL else ""
+    few = f"too few seeds, no p-value can be below {least:.3g} (six are the least): " if least > _LEVEL else ""
     return _nothing(f"{few}{text}")
 
 
@@ -240,7 +236,10 @@ def _range(table: _Table) -> _Answer:
     verdict, text = _smallest(_against(others, compare))
     seen = ", ".join(f"{column} {median(found):g}" for column, found in widths.items())
     spacing = math.log10(table.rates[-1] / table.rates[0]) / max(len(table.rates) - 1, 1)
-    return verdict, f"median numbers of rates, {spacing:.2g} decades apart: {seen}; rates fewer than others: {text}"
+    return (
+        verdict,
+        f"median numbers of rates, {spacing:.2g} decades apart: {seen}; negative where best has more: {text}",
+    )
 
 
 def _largest_rate(table: _Table) -> _Answer:
@@ -263,31 +262,25 @@ def _largest_rate(table: _Table) -> _Answer:
     return verdict, f"test losses at {rate:g}, the largest rate at which any column trains in most seeds: {text}"
 
 
-def _start(table: _Table) -> _Answer:
-    """The width of a stable f, of direct, and of direct from +1/2."""
-    from numerics.paired import compare_paired, holm
+def _lost(table: _Table, by_start: bool) -> _Answer:
+    """The rates that direct loses: by f against a stable one from the same start, by the start against itself."""
+    from numerics.paired import compare_paired
 
-    stable = next((c for c in ("exp", "softplus", *table.best_columns) if c in table.columns), None)
-    absent = [column for column in ("direct", "direct@published") if column not in table.columns]
-    if absent or stable is None:
-        return _nothing(f"no column {' and '.join(absent) or 'of a stable f'}")
+    stable = next((c for c in ("exp", "softplus", *table.best_columns) if c in table.columns), "of a stable f")
+    more, fewer = ("direct", "direct@published") if by_start else (stable, "direct")
+    absent = [column for column in (more, fewer) if column not in table.columns]
+    if absent:
+        return _nothing(f"no column {' and '.join(absent)}")
     if missing := _no_chance(table):
         return _nothing(missing)
-    triple = (stable, "direct", "direct@published")
-    widths = {column: [table.width(column, seed) for seed in table.seeds] for column in triple}
-    parts = [compare_paired(widths[stable], widths["direct"]), compare_paired(widths["direct"], widths[triple[2]])]
-    lost = {
-        column: sum(row["result"] != "finished" for row in table.rows if row["column"] == column) for column in triple
-    }
-    total = len(table.rates) * len(table.seeds)
-    text = (
-        f"rates lost to f ({stable} against direct): {parts[0]}; to the start (direct from -1/2 against +1/2): "
-        f"{parts[1]}; runs that diverged, of {total}: {', '.join(f'{c} {n}' for c, n in lost.items())}"
-    )
-    decided = min(holm([part.p_value for part in parts])) <= _LEVEL
-    few = max(part.least_p for part in parts) > _LEVEL and not decided
-    return (
-        (Verdict.SUPPORTED.name, text) if decided else _nothing(("too few seeds that differ; " if few else "") + text)
+    widths = [[table.width(column, seed) for seed in table.seeds] for column in (more, fewer)]
+    found = compare_paired([-n for n in widths[0]], [-n for n in widths[1]])
+    verdict, text = _smallest([_Compared(fewer, found, found.p_value)])
+    lost = [sum(row["result"] != "finished" for row in table.rows if row["column"] == c) for c in (more, fewer)]
+    return verdict, (
+        f"{more} trains at {median(widths[0]):g} rates, {fewer} at {median(widths[1]):g} (medians); "
+        f"negative where {more} has more, {text}; "
+        f"diverged, of {len(table.rates) * len(table.seeds)} runs: {lost[0]} and {lost[1]}"
     )
 
 

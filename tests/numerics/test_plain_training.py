@@ -27,7 +27,7 @@ def plain_and_library(column: str, steps: tuple[float, float] = STEP_SIZES) -> t
     name, start = name.removesuffix("@published"), "published" if name.endswith("@published") else "same"
     shape = ModelShape(3, width=4, modes=5, step_sizes=steps)
     library = SequenceModel(shape, LayerKind(Reparameterization(name), gain, start))
-    block = library.blocks[0]
+    block: Any = library.blocks[0]
     pairs = [
         (library.encoder.weight, plain.encode[:, None]), (library.encoder.bias, plain.encode_bias),
         (library.decoder.weight, plain.decode), (library.decoder.bias, plain.decode_bias),
@@ -52,14 +52,15 @@ def sequences(count: int = 6, length: int = 20) -> Tensor:
 @pytest.mark.parametrize("column", COLUMNS)
 def test_same_function_and_gradient_as_the_library(column: str) -> None:
     plain, library = plain_and_library(column)
+    block: Any = library.blocks[0]
     with torch.no_grad():  # away from the start, where unit-norm modes have another gain
-        for w in (plain.w, library.blocks[0].ssm.w):
+        for w in (plain.w, block.ssm.w):
             w.mul_(1.25)
     x = sequences()
     ours, theirs = plain(x), library(x[..., None])
-    ours.square().mean().backward()
-    theirs.square().mean().backward()
-    for found, expected in ((ours.detach(), theirs.detach()), (plain.w.grad, library.blocks[0].ssm.w.grad)):
+    for outputs in (ours, theirs):
+        outputs.square().mean().backward()
+    for found, expected in ((ours.detach(), theirs.detach()), (plain.w.grad, block.ssm.w.grad)):
         assert found is not None
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
@@ -105,7 +106,7 @@ def test_one_step_is_what_the_rule_says(optimizer: str) -> None:
     found = train("direct", steps=1, batch=count, optimizer=optimizer, learning_rate=1e-3)
     model = PlainModel(PlainColumn.parse("direct"), 2, 3, 2, STEP_SIZES, 0).float()
     x, y = torch.tensor(data().train_inputs).float(), torch.tensor(data().train_targets)
-    torch.nn.functional.cross_entropy(model(x), y).backward()
+    torch.nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
     w, g = model.w.detach(), model.w.grad
     assert g is not None
     moved = w - 1e-3 * g if optimizer == "sgd" else (1 - 1e-5) * w - 1e-3 * g.sign()

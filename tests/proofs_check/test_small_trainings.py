@@ -1,0 +1,73 @@
+"""The small trainings of the claims: the setting that they state, and what is made of pairs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from proofs_check.claim import Context, Verdict
+from proofs_check.claims.training_range import CLAIMS as RANGE_CLAIMS
+from proofs_check.claims.training_ratio import CLAIMS as RATIO_CLAIMS
+from proofs_check.small_trainings import BATCH, EPOCHS, LENGTH, STEPS, Cell, Scores, ordered, trained, two_digits
+
+
+@pytest.mark.slow
+def test_each_route_alone_contradicts_each_mutant() -> None:
+    """The ledger calls them INCONCLUSIVE, since floating point refutes nothing; here it is seen that they disagree."""
+    for claim in (*RATIO_CLAIMS, *RANGE_CLAIMS):
+        for variant in claim.mutants:
+            for route in claim.routes:
+                found = route.check(claim.with_changes(variant), Context())
+                assert found.verdict is Verdict.REFUTED, (claim.id, variant.name, route.name)
+
+
+def test_the_setting_is_the_stated_one() -> None:
+    data = two_digits()
+    assert data.train_inputs.shape == (294, LENGTH, 1)
+    assert data.test_inputs.shape == (66, LENGTH, 1)
+    assert STEPS == EPOCHS * (294 // BATCH)
+    assert set(data.train_targets.tolist()) == {0, 1}
+
+
+def test_cells() -> None:
+    assert Cell.parse("exp at 0.3 by sgd") == Cell("exp", 0.3, "sgd")
+    assert Cell.parse("best:b=0.1 at 3") == Cell("best:b=0.1", 3.0, "adamw")
+
+
+def made_up(losses: dict[str, list[float]]):  # type: ignore[no-untyped-def]
+    return lambda column, rate, optimizer, count: Scores(tuple(losses[column][:count]), tuple(losses[column][:count]))
+
+
+SIX = [1.0, 1.1, 0.9, 1.2, 0.8, 1.05]
+
+
+@pytest.mark.parametrize(
+    ("second", "limits", "verdict"),
+    [
+        ([4 * x for x in SIX], {}, Verdict.SUPPORTED),
+        ([4 * x for x in SIX], {"factor": 3.0}, Verdict.SUPPORTED),
+        ([4 * x for x in SIX], {"factor": 5.0}, Verdict.REFUTED),
+        ([4 * x for x in SIX], {"most": 5.0}, Verdict.SUPPORTED),
+        ([4 * x for x in SIX], {"most": 3.0}, Verdict.REFUTED),
+        ([x / 4 for x in SIX], {}, Verdict.REFUTED),
+        ([math.nan] * 6, {}, Verdict.SUPPORTED),
+        ([2, 2, 2, 2, 2, 0.1], {}, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_ordered(second: list[float], limits: dict[str, float], verdict: Verdict) -> None:
+    trainer = made_up({"a": SIX, "b": second})
+    assert ordered(trainer, ["a at 1 < b at 1"], "test_loss", Context(), **limits).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("good", "expected", "verdict"),
+    [
+        (6, True, Verdict.SUPPORTED), (5, True, Verdict.SUPPORTED), (4, True, Verdict.INCONCLUSIVE),
+        (2, True, Verdict.REFUTED), (0, False, Verdict.SUPPORTED), (2, False, Verdict.INCONCLUSIVE),
+        (6, False, Verdict.REFUTED),
+    ],
+)  # fmt: skip
+def test_trained(good: int, expected: bool, verdict: Verdict) -> None:
+    trainer = made_up({"a": [0.1] * good + [0.6, math.nan, 0.7, 0.6, 0.6, 0.6][: 6 - good]})
+    assert trained(trainer, [("a at 1", expected)], Context()).verdict is verdict
