@@ -3,7 +3,8 @@
 The task: the zeros and ones of scikit-learn's digits, each image a sequence of 16 numbers (means of 2 × 2 pixels, row
 by row), 294 to train on and 66 to test on. The model: one block of width 16 with 8 complex modes a channel, Δ
 log-uniform in [0.784/16, 78.4/16], every f from λ = -1/2 + iπn. The training: 45 steps of 32 sequences, cosine
-schedule, AdamW with weight decay 0.01 or plain SGD, float64, so that rounding decides nothing.
+schedule, AdamW with weight decay 0.01 or plain SGD, float64. Large rates are chaotic even so: single runs differ from
+one processor to the next, and only what all seeds have in common is stated.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from proofs_check.claim import Context, Evidence, Verdict, inconclusive, refuted, supported
 
 if TYPE_CHECKING:
-    from numerics.datasets import Dataset
     from numerics.paired import PairedComparison
 
 SETTING = (
@@ -26,10 +26,7 @@ SETTING = (
 )
 WIDTH, MODES, BATCH, EPOCHS, LENGTH = 16, 8, 32, 5, 16
 STEPS = 45
-CHANCE = math.log(2)
-TRAINED = 0.5
-"""A run trains where its test loss ends below this share of CHANCE."""
-SEEDS = 6
+SEEDS = 8
 _OTHER_SEEDS = 100
 """Where the seeds of the second route begin."""
 
@@ -48,35 +45,19 @@ Trainer = Callable[[str, float, str, int], Scores]
 
 
 @cache
-def two_digits() -> Dataset:
-    """The data of the module's text."""
-    from dataclasses import replace
-
-    from numerics.datasets import load_dataset
-
-    digits = load_dataset("digits")
-    parts: dict[str, Any] = {}
-    for part in ("train", "test"):
-        images, classes = getattr(digits, f"{part}_inputs"), getattr(digits, f"{part}_targets")
-        chosen = classes < 2
-        means = images[chosen].reshape(-1, 4, 2, 4, 2).mean((2, 4))
-        parts |= {f"{part}_inputs": means.reshape(-1, LENGTH, 1), f"{part}_targets": classes[chosen]}
-    return replace(digits, name="zeros and ones", outputs=2, checksum="", **parts)
-
-
-@cache
 def batched(column: str, rate: float, optimizer: str, count: int) -> Scores:
     """By the library's trainer; seeds 0, 1, ..."""
     from numerics.training import train_table
     from numerics.training_presets import layer_kinds
     from numerics.training_table import TrainingTable
+    from numerics.zeros_and_ones import zeros_and_ones
 
     name, gain = (column.removesuffix("/unit-norm"), "unit-norm") if "/" in column else (column, "plain")
     table = TrainingTable(
         tuple(layer_kinds([name], [gain])), (rate,), tuple(range(count)), width=WIDTH, modes=MODES, epochs=EPOCHS,
         batch=BATCH, optimizer=optimizer, dtype="float64",
     )  # fmt: skip
-    records = train_table(table, two_digits(), device="cpu", threads=1)
+    records = train_table(table, zeros_and_ones(), device="cpu", threads=1)
     return Scores(
         tuple(record.test_loss for record in records), tuple(record.gradient_over_weight for record in records)
     )
@@ -86,8 +67,9 @@ def batched(column: str, rate: float, optimizer: str, count: int) -> Scores:
 def plain(column: str, rate: float, optimizer: str, count: int) -> Scores:
     """By the plain trainer; seeds 100, 101, ..."""
     from numerics.plain_training import PlainData, train_plain
+    from numerics.zeros_and_ones import zeros_and_ones
 
-    found = two_digits()
+    found = zeros_and_ones()
     parts = (found.train_inputs[..., 0], found.train_targets, found.test_inputs[..., 0], found.test_targets)
     data = PlainData(*(part.numpy() for part in parts))
     results = [
@@ -157,24 +139,3 @@ def _compared(trainer: Trainer, order: str, quantity: str, count: int) -> Paired
     scores = [trainer(cell.column, cell.rate, cell.optimizer, count) for cell in cells]
     first, second = (getattr(score, quantity) for score in scores)
     return compare_paired(first, second, ratio=True)
-
-
-def trained(trainer: Trainer, stated: Sequence[tuple[str, bool]], context: Context) -> Evidence:
-    """Does every cell train in three quarters of the seeds or more (True), or in one quarter or less (False)?
-
-    Contradicted where a cell is on the other side of one half.
-    """
-    counts: dict[str, str] = {}
-    undecided = ""
-    for text, expected in stated:
-        cell = Cell.parse(text)
-        losses = trainer(cell.column, cell.rate, cell.optimizer, seeds(context)).test_loss
-        good = sum(loss < TRAINED * CHANCE for loss in losses)  # NaN is not
-        counts[text] = f"{good} of {len(losses)}"
-        wrong = (len(losses) - good if expected else good) / len(losses)
-        if wrong > 0.5:
-            example = {"cell": text, "trains in": counts[text], "test losses": losses}
-            return refuted(f"{text} trains in {counts[text]} seeds", example, Verdict.SUPPORTED)
-        if wrong > 0.25:
-            undecided = undecided or f"{text} trains in {counts[text]} seeds"
-    return inconclusive(undecided) if undecided else supported(f"seeds in which they train: {counts}", trains=counts)

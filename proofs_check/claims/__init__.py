@@ -41,6 +41,8 @@ MODULES = (
     "perturbed_frequency",
     "fitted_decay",
     "fitted_margins",
+    "training_ratio",
+    "training_direct",
 )
 
 
