@@ -635,8 +635,6 @@ def _computing() -> Iterator[None]:
             yield
         except OverflowError:
             raise BadInput(_OUT_OF_RANGE) from None
-        except KeyboardInterrupt:  # Typer would make it a silent exit code 130
-            raise typer.Abort from None
 
 
 @contextmanager
@@ -916,6 +914,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = separate_formula(sys.argv[1:] if arguments is None else arguments)
         code = app(given, prog_name="stablessm", standalone_mode=False)
+        if code == 130:  # what Typer makes of an interrupt, without a word
+            raise typer.Abort
         sys.stdout.flush()
     except typer.TyperException as error:
         return _fail(_explain(error))

@@ -19,8 +19,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from numerics.arguments import shown_path
-from numerics.store import write_whole
+from numerics.store import write_file
 
 COLUMN = 3.25
 """Width of one column of the page, in inches."""
@@ -134,15 +133,5 @@ def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
         buffer = io.BytesIO()
         with style():
             figure.savefig(buffer, format=kind, metadata=dict(_NO_DATES[kind]))
-        paths.append(write_bytes(folder / f"{name}.{kind}", buffer.getvalue()))
+        paths.append(write_file(folder / f"{name}.{kind}", buffer.getvalue()))
     return paths
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Writes a file as a whole, or not at all. Raises ValueError where that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda part: part.write(content))
-    except OSError as error:
-        raise ValueError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from None
-    return path

@@ -21,8 +21,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from figures.style import COLUMN, PAGE, looks, new_figure, style, write_bytes, write_figure
+from figures.style import COLUMN, PAGE, looks, new_figure, style, write_figure
 from numerics.arguments import shown_path
+from numerics.store import write_file
 from numerics.training_table import RunRecord, TrainingTable, variant_name
 from proofs_check.train_answer import cells_json
 
@@ -173,7 +174,7 @@ def save(data: TrainingCurves, path: Path) -> Path:
         about = [getattr(curve, name) for name in _CURVE]
         for point in (*curve.points, *curve.ends) or (_NO_POINT,):
             writer.writerow([*about, *(getattr(point, name) for name in _POINT)])
-    return write_bytes(path, text.getvalue().encode())
+    return write_file(path, text.getvalue().encode())
 
 
 def load(path: Path) -> TrainingCurves:
@@ -221,7 +222,7 @@ def plot(data: TrainingCurves, axes: NDArray[np.object_]) -> None:
             ax.grid(axis="y")
             ax.set_axisbelow(True)
             for curve in some:
-                _draw(ax, curve, look[curve.column], high)
+                _draw(ax, curve, look[curve.column], (low, high))
         row[0].set_ylabel(_TITLES[quantity])
     titles = [_title(data, rate) for rate in data.rates]
     for ax, title, below in zip(axes[0], titles, axes[1], strict=True):
@@ -249,14 +250,15 @@ def _title(data: TrainingCurves, rate: float) -> list[str]:
     return textwrap.wrap(f"learning rate {rate:g}{'; diverged: ' if lost else ''}{', '.join(lost)}", 60)
 
 
-def _draw(ax: Axes, curve: Curve, look: Mapping[str, Any], high: float) -> None:
+def _draw(ax: Axes, curve: Curve, look: Mapping[str, Any], limits: tuple[float, float]) -> None:
     """Median, band, and the crosses of runs that diverged."""
     points = curve.points
     steps, middle = [point.step for point in points], [point.median for point in points]
     low, top = [point.least for point in points], [point.largest for point in points]
     ax.fill_between(steps, low, top, color=look["color"], alpha=0.15, linewidth=0)
     ax.plot(steps, middle, label=curve.column, **look)
-    at, ends = [point.step for point in curve.ends], [min(point.median, high) for point in curve.ends]
+    at = [point.step for point in curve.ends]
+    ends = [min(max(point.median, limits[0]), limits[1]) for point in curve.ends]
     (crosses,) = ax.plot(at, ends, "x", color=look["color"], markersize=4.5, clip_on=False, zorder=3)
     crosses.set_in_layout(False)
 
@@ -276,10 +278,11 @@ def figure_of(data: TrainingCurves) -> Figure:
 def caption(data: TrainingCurves) -> str:
     """What the picture shows, in words."""
     seeds = max((curve.seeds for curve in data.curves), default=0)
+    runs = "1 seed" if seeds == 1 else f"{seeds} seeds"
     rates = " and ".join(f"{rate:g}" for rate in data.rates)
     return (
         "Largest |gradient|/|weight| of the recurrent weights w of all layers (above) and training loss (below) "
-        f"against the step, at the learning rates {rates}: median (line) and range (band) of {seeds} seeds. A cross is "
+        f"against the step, at the learning rates {rates}: median (line) and range (band) of {runs}. A cross is "
         "where a run diverged, at the edge where its last value lies beyond; from there on it is left out. A point "
         "stands for a stretch of steps: of the gradient it shows the largest value, of the loss the mean."
     )
@@ -288,5 +291,5 @@ def caption(data: TrainingCurves) -> str:
 def draw_curves(records: Sequence[RunRecord], folder: Path, rates: Sequence[float] = ()) -> list[Path]:
     """Writes curves.csv, its caption curves.txt, and the picture as PNG, PDF and SVG; raises ValueError as `save`."""
     data = compute(records, rates)
-    kept = [save(data, folder / "curves.csv"), write_bytes(folder / "curves.txt", f"{caption(data)}\n".encode())]
+    kept = [save(data, folder / "curves.csv"), write_file(folder / "curves.txt", f"{caption(data)}\n".encode())]
     return [*kept, *write_figure(figure_of(data), folder, "curves")]

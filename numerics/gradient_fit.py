@@ -9,7 +9,6 @@ one λ is not. Source: the published experiments train by `sequences`; see numer
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -25,7 +24,7 @@ from numerics.kernel_loss import KernelLoss, RowsLoss
 from numerics.loss_times import lag_covariance, time_grid, white_noise
 from numerics.model_checks import available_memory, check_device, check_dtype, check_memory
 from numerics.optim import Descent, Evaluation, Rule, Tensors, minimize
-from numerics.threads import one_thread
+from numerics.threads import SharedCount, one_thread
 from numerics.time_nodes import TimeNodes
 
 TOLERANCE = 1e-6
@@ -81,7 +80,7 @@ def fit_gradient(
             problem.rows(group), where, dtype, points=points, nodes=nodes, sequences=sequences, data_seed=data_seed
         )
         parts += [_Part([group[i] for i in local], loss, local) for local in _chunks(loss, threads)]
-    report = _Report(progress, (steps + 1) * len(problem))
+    report = SharedCount(progress, (steps + 1) * len(problem))
 
     def work(part: _Part) -> tuple[Descent, Tensor]:
         if threads > 1:
@@ -166,19 +165,6 @@ def _chunks(loss: KernelLoss, threads: int) -> list[range]:
     count = min(rows, math.ceil(rows / chunk / threads) * threads)
     ends = [rows * i // count for i in range(count + 1)]
     return [range(a, b) for a, b in pairwise(ends)]
-
-
-class _Report:
-    """progress(done, total), one call at a time."""
-
-    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
-        self._progress, self._total, self._done, self._lock = progress, total, 0, threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self._done += count
-            if self._progress is not None:
-                self._progress(self._done, self._total)
 
 
 # Outcomes

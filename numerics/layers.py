@@ -15,8 +15,10 @@ the start, that of plain modes in continuous time. So all variants of one seed, 
     λ_n = -1/2 + iπn, n = 0, ..., N - 1:   w = f^{-1}(-1/2),   discrete w = f^{-1}(e^{-Δ/2}), ω = πnΔ
 
 and as one and the same function; they differ in how they move. The start "published" is that of the published code,
-which differs from it for `direct` alone: λ_n = +1/2 + iπn, growing modes; by FFT their output has rounding errors
-relative to its largest number, about e^{ΔL/2}. Δ is log-uniform in `step_sizes`, C_n standard complex normal, D normal.
+which differs from it for `direct` alone: λ_n = +1/2 + iπn, growing modes. Rounding errors of an FFT are relative to its
+largest number, and under a mode that grows by e^σ a step they would bury what is small, the gradients above all; hence
+k_j e^{-σj} and u_s e^{-σs} are convolved, and what comes out is multiplied by e^{σt}; σ = 0 where no mode grows.
+Δ is log-uniform in `step_sizes`, C_n standard complex normal, D normal.
 Source: the paper's experiments and the code published with it; S4D-Lin, Gu et al., NeurIPS 2022.
 """
 
@@ -146,8 +148,12 @@ class S4DLayer(nn.Module):
         return mode_kernel(exponent, torch.view_as_complex(self.C) * gain, length)
 
     def forward(self, u: Tensor, rate: Tensor | None = None) -> Tensor:
-        v = u.mT  # (..., H, L)
-        y = causal_convolution(v, self.kernel(u.shape[-2], rate)) + self.D[:, None] * v
+        v, length = u.mT, u.shape[-2]  # (..., H, L)
+        exponent, gain = self.exponents(rate)
+        growth = exponent.real.detach().amax(-1, keepdim=True).clamp(min=0)  # σ, the same for all modes of a channel
+        envelope = torch.exp(growth * torch.arange(length, dtype=growth.dtype, device=growth.device))
+        kernel = mode_kernel(exponent - growth, torch.view_as_complex(self.C) * gain, length)
+        y = envelope * causal_convolution(v / envelope, kernel) + self.D[:, None] * v
         return y.mT.contiguous()  # gelu's derivative is ten times slower on tensors of two layouts
 
     def step(self, u: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

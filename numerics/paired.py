@@ -56,11 +56,6 @@ class PairedComparison:
     rank_biserial: float
     is_ratio: bool
 
-    @property
-    def neutral(self) -> float:
-        """The effect where there is none."""
-        return 1.0 if self.is_ratio else 0.0
-
     def sign(self, level: float = LEVEL) -> int:
         """-1 where x is smaller at this level, 1 where it is larger, 0 where the pairs do not decide."""
         return 0 if self.p_value > level else int(math.copysign(1, self.rank_biserial))
@@ -73,8 +68,9 @@ class PairedComparison:
         low, high = self.interval
         name = "ratio" if self.is_ratio else "difference"
         tied = f", {self.ties} ties" if self.ties else ""
+        effect = "undetermined" if math.isnan(self.effect) else f"{self.effect:.3g}"
         return (
-            f"{name} {self.effect:.3g} [{low:.3g}, {high:.3g}] ({100 * self.coverage:.1f} % interval), "
+            f"{name} {effect} [{low:.3g}, {high:.3g}] ({100 * self.coverage:.1f} % interval), "
             f"p = {self.p_value:.3g}, rank-biserial {self.rank_biserial:+.2f}, n = {self.pairs}{tied}"
         )
 
@@ -104,7 +100,8 @@ def compare_paired(
     p_value = min(1.0, 2 * sum(tails[: min(above, below) + 1]) / 2 ** len(moved))
     k, coverage = _order_statistic(counts, level)
     found = _median(lows, highs), np.sort(lows)[k - 1], np.sort(highs)[-k]
-    effect, low, high = (float(np.exp(value)) if ratio else float(value) for value in found)
+    with np.errstate(over="ignore"):
+        effect, low, high = (float(np.exp(value)) if ratio else float(value) for value in found)
     return PairedComparison(
         pairs=len(d),
         ties=len(d) - len(moved),

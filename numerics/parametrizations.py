@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -23,9 +25,9 @@ class StableRate(nn.Module):
     weight decay now pulls w, not λ, towards 0.
 
     The f is a name or formula as in numerics.reparameterization; `time` says which of its two meanings: with
-    "continuous" λ is Re λ of dh/dt = λh, with "discrete" the (signed) modulus of λ in h_{k+1} = λh_k. A complex rate is
-    its real f(w) and a frequency, two parameters. Whether f keeps the promise of its name is another question:
-    "direct" is allowed.
+    "continuous" λ is Re λ of dh/dt = λh, with "discrete" the (signed) modulus of λ in h_{k+1} = λh_k; a
+    Reparameterization has its own. A complex rate is its real f(w) and a frequency, two parameters. Whether f keeps the
+    promise of its name is another question: "direct" is allowed.
     Shapes: w and λ alike, of any shape, device and floating dtype. Hypothesis: every λ is a value of f.
     Raises ValueError, in one line: an f or a time that cannot be read; λ that is not real, not finite or not a value of
     f, naming λ and the interval of the values of f.
@@ -35,10 +37,18 @@ class StableRate(nn.Module):
         super().__init__()
         f = reparameterization
         self.reparameterization = f if isinstance(f, Reparameterization) else Reparameterization(f, time)
+        self._evaluate = self.reparameterization.evaluate
 
     def forward(self, w: Tensor) -> Tensor:
         """f(w)."""
-        return self.reparameterization(w)
+        return self._evaluate(w)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_evaluate"}  # it cannot be pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._evaluate = self.reparameterization.evaluate
 
     def right_inverse(self, lam: Tensor) -> Tensor:
         """w with f(w) = λ."""

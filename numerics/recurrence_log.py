@@ -14,6 +14,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,16 +24,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from numerics.arguments import shown, shown_path
+from numerics.arguments import shown
 from numerics.layers import S4DLayer
 from numerics.parametrizations import StableRate
 from numerics.reparameterization import Reparameterization
-from numerics.store import write_whole
+from numerics.store import write_file
 from numerics.training_table import QUANTILES
 
 RATIO = "gradient_over_weight"
 MATRIX = "matrix"
 _BLOCK = 1024
+_RECURRENT = re.compile(r"weight_hh(_l\d+)?(_reverse)?")
 
 
 class RecurrenceLog:
@@ -42,8 +44,8 @@ class RecurrenceLog:
         for ...: loss.backward(); log.record(loss); optimizer.step()
         log.write_csv("log.csv")
 
-    Found by itself: the w of every StableRate and of every S4DLayer in the module, and the recurrent matrices of
-    torch.nn.RNN and RNNCell. Of other modules name the parameters with what they mean:
+    Found by itself: the w of every StableRate (alone on its tensor) and of every S4DLayer in the module, and the
+    recurrent matrices of torch.nn.RNN and RNNCell. Of other modules name the parameters with what they mean:
 
         weights={"layers.0.A_log": "exp", "cell.W": "matrix", "lstm.weight_hh_l0": None}
 
@@ -52,8 +54,8 @@ class RecurrenceLog:
     the named ones are recorded then. The parameters are looked up by name at each call; nothing is attached to the
     module, and nothing in it is changed. On a GPU nothing is read back before `curves`, but for the spectral radius of
     a matrix.
-    Raises ValueError, in one line: no recurrent weight found; a name that is no parameter of the module, or not
-    trained, an f that cannot be read, a matrix that is not square.
+    Raises ValueError, in one line: no recurrent weight found; a name that is no parameter of the module (any more), or
+    not trained, or empty; an f that cannot be read, or of complex weights; a matrix that is not square.
     """
 
     def __init__(self, module: nn.Module, weights: Mapping[str, str | Reparameterization | None] | None = None) -> None:
@@ -79,7 +81,7 @@ class RecurrenceLog:
         `step`: the number of the step, one more than the last unless given. Raises ValueError where a recurrent weight
         has no gradient.
         """
-        weights = [self._module.get_parameter(name) for name in self._weights]
+        weights = [_parameter(self._module, name) for name in self._weights]
         grads = [w.grad for w in weights]
         for name, grad in zip(self._weights, grads, strict=True):
             if grad is None:
@@ -117,46 +119,54 @@ class RecurrenceLog:
         steps = (int(step) for step in curves["step"])
         rest = (curves[name].tolist() for name in curves if name != "step")
         writer.writerows(zip(steps, *rest, strict=True))
-        try:
-            write_whole(Path(path), lambda part: part.write(text.getvalue().encode()))
-        except OSError as error:
-            raise ValueError(f"{shown_path(Path(path))}: cannot be written: {error.strerror or error}") from None
+        write_file(Path(path), text.getvalue().encode())
 
 
 def _found(module: nn.Module) -> dict[str, Reparameterization | str | None]:
-    """The names of the recurrent weights that are trained, with what they mean."""
+    """The names of the recurrent weights that are trained, with what they mean; shared ones once."""
     found: dict[str, Reparameterization | str | None] = {}
+    seen: set[int] = set()
     for path, part in module.named_modules():
         own: dict[str, Reparameterization | str | None] = {}
-        if isinstance(part, ParametrizationList) and isinstance(part[0], StableRate):
+        if isinstance(part, ParametrizationList) and len(part) == 1 and isinstance(part[0], StableRate):
             own["original"] = part[0].reparameterization
         elif isinstance(part, S4DLayer):
             own["w"] = part.kind.reparameterization
         elif isinstance(part, nn.RNN | nn.RNNCell):
-            own.update({name: MATRIX for name, _ in part.named_parameters() if name.startswith("weight_hh")})
-        trained = {name for name, w in part.named_parameters() if w.requires_grad}
-        found.update({f"{path}.{name}".lstrip("."): f for name, f in own.items() if name in trained})
+            own.update({name: MATRIX for name, _ in part.named_parameters() if _RECURRENT.fullmatch(name)})
+        for name, w in part.named_parameters():
+            if name in own and w.requires_grad and w.numel() and id(w) not in seen:
+                seen.add(id(w))
+                found[f"{path}.{name}".lstrip(".")] = own[name]
     return found
 
 
-def _checked(module: nn.Module, name: str, meaning: str | Reparameterization | None) -> Reparameterization | str | None:
+def _parameter(module: nn.Module, name: str) -> nn.Parameter:
     try:
-        w = module.get_parameter(name)
+        return module.get_parameter(name)
     except AttributeError:
         raise ValueError(f"weights: {shown(name)!r} is no parameter of {type(module).__name__}") from None
+
+
+def _checked(module: nn.Module, name: str, meaning: str | Reparameterization | None) -> Reparameterization | str | None:
+    w = _parameter(module, name)
+    if not w.numel():
+        raise ValueError(f"weights: {shown(name)!r} has shape {tuple(w.shape)}; it must not be empty")
     if not w.requires_grad:
         raise ValueError(f"weights: {shown(name)!r} is not trained: its requires_grad is False")
     if meaning == MATRIX and (w.ndim != 2 or w.shape[0] != w.shape[1]):
         raise ValueError(f"weights: {shown(name)!r} has shape {tuple(w.shape)}, a recurrent matrix is square")
     if not (meaning is None or isinstance(meaning, str | Reparameterization)):
         raise ValueError(f"weights: {shown(name)!r} needs an f, 'matrix' or None, got {shown(meaning)}")
+    if w.is_complex() and not (meaning is None or meaning == MATRIX):
+        raise ValueError(f"weights: {shown(name)!r} is complex, an f needs real weights; give None for its ratios")
     return Reparameterization(meaning) if isinstance(meaning, str) and meaning != MATRIX else meaning
 
 
 def _margin(meaning: Reparameterization | str | None, w: Tensor) -> Tensor:
     """The least distance of the eigenvalues from the boundary, (); NaN where a weight is not finite."""
     if meaning is None:
-        return torch.full_like(w[(0,) * w.ndim], math.nan)
+        return torch.tensor(math.nan, device=w.device)
     if isinstance(meaning, Reparameterization):
         lam = meaning(w)
         return -lam.amax() if meaning.time == "continuous" else 1 - lam.abs().amax()

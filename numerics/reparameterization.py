@@ -70,9 +70,14 @@ class Reparameterization:
             return format_formula(self.expr)
         return ":".join([self.text.strip(), *(f"{key}={value}" for key, value in self.values.items())])
 
+    @property
+    def evaluate(self) -> Callable[[Tensor], Tensor]:
+        """The function of `__call__`, of torch operations alone: torch.compile takes it as it is."""
+        return _compiled(*self._key).evaluate
+
     def __call__(self, w: Tensor) -> Tensor:
         """f(w), elementwise; NaN where the formula is not a real number."""
-        return _compiled(*self._key).evaluate(w)
+        return self.evaluate(w)
 
     def inverse(self, lam: Tensor) -> Tensor:
         """The w with f(w) = λ on the branch that theory.formula.NAMED states; digits are kept for tiny |λ|.

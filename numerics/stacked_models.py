@@ -22,7 +22,6 @@ from numerics.optim import Evaluation
 from numerics.recurrence_log import weight_ratios
 from numerics.training_table import Run
 
-TASKS = ("classification", "regression", "language")
 _W = ".ssm.w"
 
 
@@ -121,7 +120,7 @@ class StackedModels:
     def _evaluate_together(self, theta: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         leaves = {name: x.detach().requires_grad_() for name, x in self.named(theta).items()}
         losses = vmap(self._loss)(leaves, self._buffers, inputs, targets, self._rates(leaves))
-        grads = torch.autograd.grad(losses.sum(), list(leaves.values()))
+        grads = _gradients(losses.sum(), leaves)
         return losses.detach(), torch.cat([g.flatten(1) for g in grads], dim=1)
 
     def _evaluate_looped(self, theta: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,7 +129,7 @@ class StackedModels:
             leaves = {name: x.detach().requires_grad_() for name, x in weights.items()}
             loss = self._loss(leaves, buffers, inputs[row], targets[row], self._row_rates(row, leaves))
             losses.append(loss.detach())
-            grads.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(leaves.values()))]))
+            grads.append(torch.cat([g.flatten() for g in _gradients(loss, leaves)]))
         return torch.stack(losses), torch.stack(grads)
 
     def _rows(self, theta: Tensor) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
@@ -148,6 +147,11 @@ class StackedModels:
 
     def _loss(self, weights: Any, buffers: Any, inputs: Tensor, targets: Tensor, rates: Any) -> Tensor:
         return task_loss(self.task, self._call(weights, buffers, inputs, rates), targets)
+
+
+def _gradients(loss: Tensor, leaves: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """0 where the loss does not know of a weight, as of w in a formula like -1/2 + 0w."""
+    return torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
 
 
 def program(kind: LayerKind) -> tuple[bool, str]:

@@ -205,6 +205,16 @@ def keep_file(path: Path, write: Callable[[io.BufferedWriter], object]) -> None:
         ) from None
 
 
+def write_file(path: Path, content: bytes) -> Path:
+    """Writes a file as a whole, in a folder that is made where there is none. Raises ValueError where that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda part: part.write(content))
+    except OSError as error:
+        raise ValueError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from None
+    return path
+
+
 def joined(chunks: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
     """Chunks with the same columns, row below row. Raises ValueError where their columns differ."""
     if not chunks:

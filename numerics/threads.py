@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -24,3 +25,17 @@ def one_thread(wanted: bool = True) -> Iterator[None]:
     """Torch on one thread inside, where `wanted`; the previous number of threads afterwards, also after an error."""
     with on_threads(1 if wanted else torch.get_num_threads()):
         yield
+
+
+class SharedCount:
+    """progress(done, total, ...), one call at a time, for work that several threads count together."""
+
+    def __init__(self, progress: Callable[..., None] | None, total: int) -> None:
+        self._progress, self._total, self._done, self._lock = progress, total, 0, threading.Lock()
+
+    def add(self, count: int, *more: object) -> None:
+        """`more` goes to progress after the numbers."""
+        with self._lock:
+            self._done += count
+            if self._progress is not None:
+                self._progress(self._done, self._total, *more)

@@ -34,17 +34,16 @@ from numerics.model_checks import check_memory
 from numerics.optim import Rule
 from numerics.stacked_models import program
 from numerics.store import Store, library_versions
-from numerics.threads import one_thread
+from numerics.threads import SharedCount, one_thread
 from numerics.training_files import (
     CHECKPOINTS,
     Checkpoint,
     column_records,
     read_checkpoint,
-    run_label,
     unit_columns,
     write_checkpoint,
 )
-from numerics.training_table import DTYPES, Run, RunRecord, TrainingTable, variant_name
+from numerics.training_table import DTYPES, PER_EPOCH, PER_STEP, Run, RunRecord, TrainingTable, variant_name
 from numerics.training_unit import Stopped, TrainingData, UnitTraining
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class _Job:
         self._about = json.loads(json.dumps({**asked, "versions": library_versions()}))
         self._data = TrainingData(dataset, device, DTYPES[table.dtype])
         self._steps = table.epochs * (len(self._data) // table.batch)
-        self._report = _Report(progress, len(table.runs) * self._steps)
+        self._report = SharedCount(progress, len(table.runs) * self._steps)
         self._records: dict[int, RunRecord] = {}
         self._checkpoints: dict[str, Checkpoint] = {}
 
@@ -179,7 +178,7 @@ class _Job:
         try:
             found = read_checkpoint(self._path(unit))
             runs = [self.table.runs[row] for row in unit.rows]
-            if found.asked != self._about or list(map(run_label, found.runs)) != list(map(run_label, runs)):
+            if found.asked != self._about or [run.as_json() for run in found.runs] != [run.as_json() for run in runs]:
                 raise ValueError(f"{shown_path(self._path(unit))}: is of another table")
         except ValueError as error:
             warnings.warn(f"{error}; {unit.label} is trained anew", stacklevel=2)
@@ -236,11 +235,11 @@ def units(table: TrainingTable, shape: ModelShape, dataset: Dataset, device: tor
 def row_bytes(table: TrainingTable, shape: ModelShape, dataset: Dataset) -> int:
     """About how many bytes a step of one row needs at its peak; rather too many than too few.
 
-    Counted in numbers: 18 for each entry of a block's sequences (B, L, H), 24 for each power of a mode that a kernel is
+    Counted in numbers: 20 for each entry of a block's sequences (B, L, H), 24 for each power of a mode that a kernel is
     made of, 4 for each output, 12 for each weight with its gradient and the moments.
     """
     B, L, H, N, K = table.batch, dataset.train_inputs.shape[1], shape.width, shape.modes, shape.outputs
-    block = 18 * B * L * H + 24 * H * N * math.ceil(math.sqrt(L))
+    block = 20 * B * L * H + 24 * H * N * math.ceil(math.sqrt(L))
     weights = shape.depth * H * (4 * N + 2 * H + 8) + H * (max(shape.inputs, shape.tokens) + 1 + K) + K
     numbers = shape.depth * block + 4 * B * K * (1 if shape.pooled else L) + 12 * weights
     return numbers * torch.finfo(DTYPES[table.dtype]).bits // 8
@@ -249,10 +248,15 @@ def row_bytes(table: TrainingTable, shape: ModelShape, dataset: Dataset) -> int:
 def memory_needed(
     table: TrainingTable, shape: ModelShape, dataset: Dataset, todo: Sequence[Unit], device: torch.device, threads: int
 ) -> int:
-    """Bytes at the peak: the data, and what steps at a time (on the CPU one row in each thread)."""
+    """Bytes at the peak: the data, the curves of all runs, and what steps at a time.
+
+    That is on the CPU one row in each thread. The curves are there twice where they are put together for a table.
+    """
     data = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
     at_once = min(threads, len(todo)) if device.type == "cpu" else max(len(unit.rows) for unit in todo)
-    return at_once * row_bytes(table, shape, dataset) + sum(x.nbytes for x in data)
+    steps = table.epochs * (len(dataset.train_inputs) // table.batch)
+    curves = 2 * 8 * len(table.runs) * (steps * len(PER_STEP) + table.epochs * len(PER_EPOCH))
+    return at_once * row_bytes(table, shape, dataset) + curves + sum(x.nbytes for x in data)
 
 
 def _label(runs: Sequence[Run]) -> str:
@@ -277,16 +281,3 @@ def _in_threads(work: Callable[[Unit], None], todo: Sequence[Unit], threads: int
     for error in errors:
         if error is not None and not isinstance(error, Stopped):
             raise error
-
-
-class _Report:
-    """progress(done, total, label) in run-steps, one call at a time."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress, self._total, self._done, self._lock = progress, total, 0, threading.Lock()
-
-    def add(self, count: int, label: str) -> None:
-        with self._lock:
-            self._done += count
-            if self._progress is not None:
-                self._progress(self._done, self._total, label)

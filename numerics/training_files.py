@@ -24,16 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from numerics.arguments import shown, shown_path
+from numerics.arguments import check_count, shown, shown_path
 from numerics.layers import LayerKind, ModelShape, SequenceModel
 from numerics.reparameterization import Reparameterization
 from numerics.store import Columns, keep_file
-from numerics.training_table import PER_EPOCH, PER_STEP, Run, RunRecord, TrainingTable, variant_name
+from numerics.training_table import NUMBERS, PER_EPOCH, PER_STEP, Run, RunRecord, TrainingTable, variant_name
 
 FORMAT = "stablessm training 1"
 CHECKPOINTS = "checkpoints"
 """The folder of them within a results folder."""
-_NUMBERS = ("train_loss", "test_loss", "test_accuracy", "gradient_over_weight", "margin", "least_margin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     metadata = {
         "format": FORMAT,
         "shape": json.dumps(asdict(checkpoint.shape)),
-        "runs": json.dumps([run_label(run) for run in checkpoint.runs]),
+        "runs": json.dumps([run.as_json() for run in checkpoint.runs]),
         "step": str(checkpoint.step),
         "asked": json.dumps(checkpoint.asked, sort_keys=True),
     }
@@ -135,19 +134,6 @@ def load_checkpoint(
     return model
 
 
-def run_label(run: Run) -> dict[str, Any]:
-    """Plain values that say which run it is."""
-    f = run.kind.reparameterization
-    return {
-        "reparam": f.specification,
-        "time": f.time,
-        "modes": run.kind.gain,
-        "start": run.kind.start,
-        "learning_rate": run.learning_rate,
-        "seed": run.seed,
-    }
-
-
 # Columns of the store
 
 
@@ -161,7 +147,7 @@ def unit_columns(rows: Sequence[int], records: Sequence[RunRecord]) -> Columns:
         "result": np.array([record.result for record in records]),
         "steps": np.array([record.steps for record in records]),
     }
-    columns |= {name: np.array([getattr(record, name) for record in records]) for name in _NUMBERS}
+    columns |= {name: np.array([getattr(record, name) for record in records]) for name in NUMBERS}
     return columns | {
         f"curve_{name}": np.stack([record.curves[name] for record in records]) for name in (*PER_STEP, *PER_EPOCH)
     }
@@ -172,7 +158,7 @@ def column_records(table: TrainingTable, columns: Mapping[str, NDArray[Any]]) ->
     runs = table.runs
     found = {}
     for i, row in enumerate(columns["row"].tolist()):
-        numbers = {name: float(columns[name][i]) for name in _NUMBERS}
+        numbers = {name: float(columns[name][i]) for name in NUMBERS}
         curves = {name: columns[f"curve_{name}"][i] for name in (*PER_STEP, *PER_EPOCH)}
         result, steps = str(columns["result"][i]), int(columns["steps"][i])
         found[row] = RunRecord(runs[row], result, steps, curves=curves, **numbers)
@@ -205,11 +191,12 @@ def _run(label: Mapping[str, Any]) -> Run:
 
 def _row(runs: Sequence[Run], wanted: Run | int, place: str) -> int:
     if isinstance(wanted, Run):
-        labels = [run_label(run) for run in runs]
-        if run_label(wanted) in labels:
-            return labels.index(run_label(wanted))
+        labels = [run.as_json() for run in runs]
+        if wanted.as_json() in labels:
+            return labels.index(wanted.as_json())
         what = f"{variant_name(wanted.kind)}, rate {wanted.learning_rate:g}, seed {wanted.seed}"
         raise ValueError(f"run: {shown(what)}: is not in {place}")
-    if not 0 <= wanted < len(runs):
+    check_count("run", wanted, 0)
+    if wanted >= len(runs):
         raise ValueError(f"run: {shown(wanted)}: {place} has the runs 0 to {len(runs) - 1}")
     return wanted

@@ -19,7 +19,7 @@ TABLES = ("lr", "grid")
 COLUMNS: tuple[str, ...] = ("direct", "softplus", "exp", "best:b=0.1")
 """Those of the paper's Table 2, all from the same start; "direct@published" is its own direct, which starts growing."""
 
-MOST_SEEDS = 1000
+MOST_SEEDS, MOST_RUNS = 1000, 100_000
 
 _SEEDS = 3
 _RATES: Mapping[str, tuple[float, ...]] = {
@@ -90,9 +90,16 @@ def training_table(
     count = found.pop("seeds")
     if count > MOST_SEEDS:
         raise ValueError(f"seeds: at most {MOST_SEEDS} are allowed, got {count}")
+    kinds = tuple(layer_kinds(names if columns is None else columns, gains, time))
+    rates = tuple(found.pop("learning_rates"))
+    if len(kinds) * len(rates) * count > MOST_RUNS:
+        raise ValueError(
+            f"runs: at most {MOST_RUNS} are allowed; {len(kinds)} columns, {len(rates)} rates and {count} seeds make "
+            f"{len(kinds) * len(rates) * count}"
+        )
     return TrainingTable(
-        kinds=tuple(layer_kinds(names if columns is None else columns, gains, time)),
-        learning_rates=tuple(found.pop("learning_rates")),
+        kinds=kinds,
+        learning_rates=rates,
         seeds=tuple(range(seed, seed + count)),
         data=data,
         **found,

@@ -16,15 +16,17 @@ from numerics.arguments import check_count, check_counts, shown
 from numerics.layers import LayerKind
 from numerics.model_checks import check_choice
 from numerics.optim import OPTIMIZERS, SCHEDULES
+from numerics.text_data import TOKENS
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-TOKENS = ("character", "byte")
 QUANTILES = (0.5, 0.9, 0.99)
 """Of |gradient|/|weight| over the recurrent weights w of all layers, logged beside its largest."""
 PER_STEP = ("train_loss", "gradient_over_weight", *(f"gradient_over_weight_q{q:g}" for q in QUANTILES), "margin")
 """Curves with one value a step k = 0, ..., K - 1, at the weights before the step."""
 PER_EPOCH = ("test_loss", "test_accuracy")
 """Curves with one value an epoch, at the weights after it."""
+NUMBERS = ("train_loss", "test_loss", "test_accuracy", "gradient_over_weight", "margin", "least_margin")
+"""Of a RunRecord."""
 
 
 def variant_name(kind: LayerKind) -> str:
@@ -42,6 +44,17 @@ class Run:
     learning_rate: float
     seed: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values that say which run it is."""
+        return {
+            "reparam": self.kind.reparameterization.specification,
+            "start": self.kind.start,
+            "modes": self.kind.gain,
+            "time": self.kind.reparameterization.time,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+        }
+
 
 @dataclass(frozen=True)
 class TrainingTable:
@@ -51,8 +64,8 @@ class TrainingTable:
     step; step_sizes: the range of Δ, None for (0.784/L, 78.4/L), which is the published [1e-3, 1e-1] at the length
     L = 784 of MNIST; examples: at most so many of the training data, None for all; length, tokens: of the sequences of
     texts and functionals, None for the data set's usual one; weight_decay None: the optimizer's usual one (0.01 for
-    adamw). float32 as in the published runs: where numbers overflow is part of what
-    the table shows. Raises ValueError, in one line, naming what does not fit.
+    adamw). float32 as in the published runs: where numbers overflow is part of what the table shows.
+    Raises ValueError, in one line, naming what does not fit.
     """
 
     kinds: tuple[LayerKind, ...]
@@ -134,26 +147,11 @@ class RunRecord:
 
     def as_json(self) -> dict[str, Any]:
         """A row for tables: numbers that are not finite are null; without the curves."""
-        kind = self.run.kind
-        row: dict[str, Any] = {
-            "column": variant_name(kind),
-            "reparam": kind.reparameterization.specification,
-            "start": kind.start,
-            "modes": kind.gain,
-            "time": kind.reparameterization.time,
-            "learning_rate": self.run.learning_rate,
-            "seed": self.run.seed,
+        numbers = {name: float(getattr(self, name)) for name in NUMBERS}
+        return {
+            "column": variant_name(self.run.kind),
+            **self.run.as_json(),
             "result": self.result,
             "steps": self.steps,
+            **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
         }
-        for name in (
-            "train_loss",
-            "test_loss",
-            "test_accuracy",
-            "gradient_over_weight",
-            "margin",
-            "least_margin",
-        ):
-            value = float(getattr(self, name))
-            row[name] = value if math.isfinite(value) else None
-        return row

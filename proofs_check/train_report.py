@@ -4,16 +4,19 @@ The answers are about the runs at hand: SUPPORTED or REFUTED is what exact paire
 INCONCLUSIVE says what is missing. "Smaller than all" needs every single test to say so, at 5 % each (an intersection of
 hypotheses); "not, because of one" is corrected by Holm for the number of columns. A column trains at a rate, for a
 seed, where its run finished with a test loss below half of that of the best constant prediction; the width of its
-trainable range is the number of consecutive rates of the grid at which it does.
+trainable range is the number of consecutive rates of the grid at which it does. Seeds count that have a run of every
+column at every rate.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ Row = Mapping[str, Any]
 TRAINED = 0.5
 """Of the constant prediction's loss: less is called trained."""
 _LEVEL = 0.05
+_LEAST = 1e-300
 _Answer = tuple[str, str]
 
 
@@ -41,16 +45,18 @@ def train_answers(rows: Sequence[Row], chance: float | None = None) -> list[dict
         parts.setdefault(str(row.get("optimizer", "")), []).append(row)
     tables = {name: _Table(part, chance) for name, part in parts.items()}
     first = next(iter(tables.values()), _Table([], chance))
-    answers = {
-        "Does best keep the smallest maximal gradient over weight?": _ratio(first),
-        "Is the range of learning rates at which best trains the widest?": _range(first),
-        "Does best win at the largest rates?": _largest_rate(first),
-        "Does direct lose learning rates because of f?": _lost(first, by_start=False),
-        "Does direct lose learning rates because of a start at +1/2?": _lost(first, by_start=True),
-        "Does the ranking change with the optimizer?": _optimizers(tables),
-        "Does exp with unit-norm modes beat best with plain modes?": _unit_norm(first),
-        "How sensitive is best to a and b?": _constants(first),
+    questions: dict[str, Callable[[], _Answer]] = {
+        "Does best keep the smallest maximal gradient over weight?": lambda: _ratio(first),
+        "Is the range of learning rates at which best trains the widest?": lambda: _range(first),
+        "Does best win at the largest rates?": lambda: _largest_rate(first),
+        "Does direct lose learning rates because of f?": lambda: _lost(first, by_start=False),
+        "Does direct lose learning rates because of a start at +1/2?": lambda: _lost(first, by_start=True),
+        "Does the ranking change with the optimizer?": lambda: _optimizers(tables),
+        "Does exp with unit-norm modes beat best with plain modes?": lambda: _unit_norm(first),
+        "How sensitive is best to a and b?": lambda: _constants(first),
     }
+    whole = all(table.seeds for table in tables.values())
+    answers = {q: ask() if whole else _nothing("no seed has all its runs") for q, ask in questions.items()}
     return [{"question": q, "verdict": verdict, "answer": text} for q, (verdict, text) in answers.items()]
 
 
@@ -75,18 +81,24 @@ class _Table:
 
     @cached_property
     def seeds(self) -> list[int]:
-        return sorted({row["seed"] for row in self.rows})
+        """Those with a run of every column at every rate."""
+        counts = Counter(seed for _, _, seed in self._by_key)
+        return sorted(seed for seed, count in counts.items() if count == len(self.columns) * len(self.rates))
 
     @cached_property
     def best_columns(self) -> list[str]:
         """Those of best with plain modes."""
-        return [column for column in self.columns if column.split(":")[0] == "best" and "/" not in column]
+        return [column for column in self.columns if re.split("[:@]", column)[0] == "best" and "/" not in column]
+
+    @cached_property
+    def others(self) -> list[str]:
+        return [column for column in self.columns if column not in self.best_columns]
 
     def value(self, key: str, column: str, rate: float, seed: int) -> float:
-        """A number of a run that finished; NaN where it diverged or is not in the table."""
-        row = self._by_key.get((column, rate, seed))
-        good = row is not None and row["result"] == "finished" and row[key] is not None
-        return float(row[key]) if good and row is not None else math.nan
+        """A number of a run that finished, 0 as the smallest that has a logarithm; NaN where it diverged."""
+        row = self._by_key[column, rate, seed]
+        good = row["result"] == "finished" and row[key] is not None
+        return max(float(row[key]), _LEAST) if good else math.nan
 
     def trains(self, column: str, rate: float, seed: int) -> bool:
         return self.chance is not None and self.value("test_loss", column, rate, seed) < TRAINED * self.chance
@@ -99,8 +111,8 @@ class _Table:
             longest = max(longest, now)
         return longest
 
-    def trained_share(self, column: str, rate: float) -> float:
-        return sum(self.trains(column, rate, seed) for seed in self.seeds) / len(self.seeds)
+    def widths(self, column: str) -> list[int]:
+        return [self.width(column, seed) for seed in self.seeds]
 
     def losses(self, column: str, rate: float) -> list[float]:
         return [self.value("test_loss", column, rate, seed) for seed in self.seeds]
@@ -122,11 +134,15 @@ def _median(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class _Compared:
-    """The first column against another, with Holm's p-value for all that were compared."""
+    """The first column against another, with Holm's p-value for all that were compared.
+
+    equal_counts: equality in every pair of enough says "not smaller" too. Of numbers that are not counts it does not:
+    those are equal where both runs diverged."""
 
     against: str
     found: PairedComparison
     corrected_p: float
+    equal_counts: bool = False
 
     def __str__(self) -> str:
         return f"against {self.against} {self.found}"
@@ -137,9 +153,8 @@ class _Compared:
 
     @property
     def is_not_smaller(self) -> bool:
-        """Larger, or equal in every pair of enough."""
         same = self.found.ties == self.found.pairs and self.found.coverage >= 1 - _LEVEL
-        return same or (self.corrected_p <= _LEVEL and self.found.rank_biserial > 0)
+        return (same and self.equal_counts) or (self.corrected_p <= _LEVEL and self.found.rank_biserial > 0)
 
 
 def _against(others: Sequence[str], compare: Callable[[str], PairedComparison]) -> list[_Compared]:
@@ -167,11 +182,23 @@ def _nothing(reason: str) -> _Answer:
     return Verdict.INCONCLUSIVE.name, reason
 
 
+def _compared_widths(table: _Table, first: str, others: Sequence[str]) -> list[_Compared]:
+    """By the numbers of rates, negative so that more is smaller; equal ones say nothing where all rates are trained."""
+    from numerics.paired import compare_paired
+
+    def negative(column: str) -> list[int]:
+        return [-n for n in table.widths(column)]
+
+    compared = _against(others, lambda other: compare_paired(negative(first), negative(other)))
+    inside = max(table.widths(first)) < len(table.rates)
+    return [replace(one, equal_counts=inside) for one in compared]
+
+
 def _wanted(table: _Table, trained: bool = False) -> str | None:
     """What a question about best and others lacks."""
     if not table.best_columns:
         return "no column of best with plain modes"
-    if len(table.columns) < 2:
+    if not table.others:
         return "no other column to compare with"
     return _no_chance(table) if trained else None
 
@@ -184,88 +211,90 @@ def _no_chance(table: _Table) -> str | None:
 
 
 def _ratio(table: _Table) -> _Answer:
-    """Per seed the median over the rates of the log-ratio."""
+    """Per seed the median of the log-ratio, over the rates at which one of the two finished."""
     from numerics.paired import compare_paired
 
     if missing := _wanted(table):
         return _nothing(missing)
     best = table.best_columns[0]
 
-    def log_ratio(other: str, rate: float, seed: int) -> float:
-        ours, theirs = (
-            math.inf if math.isnan(value) else math.log(max(value, 1e-300))
-            for value in (table.value("gradient_over_weight", c, rate, seed) for c in (best, other))
-        )
-        return 0.0 if ours == theirs else ours - theirs
+    def size(column: str, rate: float, seed: int) -> float:
+        value = table.value("gradient_over_weight", column, rate, seed)
+        return math.inf if math.isnan(value) else math.log(value)
+
+    def log_ratio(other: str, seed: int) -> float:
+        pairs = [(size(best, rate, seed), size(other, rate, seed)) for rate in table.rates]
+        found = median([x - y for x, y in pairs if min(x, y) < math.inf] or [0.0])
+        return 0.0 if math.isnan(found) else found  # as often ∞ as -∞
 
     def compare(other: str) -> PairedComparison:
-        centre = [median(log_ratio(other, rate, seed) for rate in table.rates) for seed in table.seeds]
+        centre = [log_ratio(other, seed) for seed in table.seeds]
         return compare_paired([_exp(value) for value in centre], [_exp(-value) for value in centre], ratio=True)
 
-    others = [column for column in table.columns if column not in table.best_columns]
-    if not others:
-        return _nothing("no other column to compare with")
-    verdict, text = _smallest(_against(others, compare))
+    verdict, text = _smallest(_against(table.others, compare))
     return verdict, (
-        f"{text} (per seed the median over {len(table.rates)} rates; the measure depends on the unit and the origin of "
-        "w: claims training-start-ratio, training-ratio-origin)"
+        f"{best}: {text} (per seed the median over {len(table.rates)} rates, a run that diverged having the largest; "
+        "the measure depends on the unit and the origin of w: claims training-start-ratio, training-ratio-origin)"
     )
 
 
 def _exp(value: float) -> float:
     """e^x for x > 0 (NaN, as of a run that diverged, for ∞), else 1: the ratio of those of d and -d is e^d."""
-    return math.nan if value == math.inf else math.exp(max(value, 0.0))
+    return math.nan if value == math.inf else math.exp(min(max(value, 0.0), 700.0))
 
 
 def _range(table: _Table) -> _Answer:
-    from numerics.paired import compare_paired
-
     if missing := _wanted(table, trained=True):
         return _nothing(missing)
     best = table.best_columns[0]
-    widths = {column: [table.width(column, seed) for seed in table.seeds] for column in table.columns}
-    others = [column for column in table.columns if column not in table.best_columns]
-    if not others:
-        return _nothing("no other column to compare with")
-    if not any(max(found) for found in widths.values()):
+    if not any(max(table.widths(column)) for column in table.columns):
         return _nothing("no column trains at any rate")
-
-    def compare(other: str) -> PairedComparison:
-        return compare_paired([-n for n in widths[best]], [-n for n in widths[other]])
-
-    verdict, text = _smallest(_against(others, compare))
-    seen = ", ".join(f"{column} {median(found):g}" for column, found in widths.items())
-    spacing = math.log10(table.rates[-1] / table.rates[0]) / max(len(table.rates) - 1, 1)
-    return (
-        verdict,
-        f"median numbers of rates, {spacing:.2g} decades apart: {seen}; negative where best has more: {text}",
+    verdict, text = _smallest(_compared_widths(table, best, table.others))
+    seen = ", ".join(f"{column} {median(table.widths(column)):g}" for column in table.columns)
+    ends = [
+        f"{rate:g} ({', '.join(found)})"
+        for rate in dict.fromkeys((table.rates[0], table.rates[-1]))
+        if (found := [c for c in table.columns if any(table.trains(c, rate, seed) for seed in table.seeds)])
+    ]
+    beyond = (
+        f"; ranges may go on beyond the ends of the table at which columns train: {', '.join(ends)}" if ends else ""
+    )
+    return verdict, (
+        f"median numbers of rates in a row{_spacing(table.rates)}: {seen}; negative where {best} has more: "
+        f"{text}{beyond}"
     )
 
 
+def _spacing(rates: Sequence[float]) -> str:
+    steps = [math.log10(high / low) for low, high in pairwise(rates)]
+    if not steps:
+        return ""
+    few, many = f"{min(steps):.2g}", f"{max(steps):.2g}"
+    return f", {few if few == many else f'{few} to {many}'} decades apart"
+
+
 def _largest_rate(table: _Table) -> _Answer:
+    """The rate is chosen by what does not change where two columns change places in a seed: the tests stay exact."""
     from numerics.paired import compare_paired
 
     if missing := _wanted(table, trained=True):
         return _nothing(missing)
-    trained = [rate for rate in table.rates if any(table.trained_share(c, rate) > 0.5 for c in table.columns)]
-    if not trained:
+
+    def is_trained(rate: float) -> bool:
+        seeds = [any(table.trains(column, rate, seed) for column in table.columns) for seed in table.seeds]
+        return sum(seeds) > len(seeds) / 2
+
+    rate = next((rate for rate in reversed(table.rates) if is_trained(rate)), None)
+    if rate is None:
         return _nothing("no column trains at any rate in most seeds")
-    rate, best = trained[-1], table.best_columns[0]
-    others = [column for column in table.columns if column not in table.best_columns]
-    if not others:
-        return _nothing("no other column to compare with")
-
-    def compare(other: str) -> PairedComparison:
-        return compare_paired(table.losses(best, rate), table.losses(other, rate), ratio=True)
-
-    verdict, text = _smallest(_against(others, compare))
-    return verdict, f"test losses at {rate:g}, the largest rate at which any column trains in most seeds: {text}"
+    best, ours = table.best_columns[0], table.losses(table.best_columns[0], rate)
+    compared = _against(table.others, lambda other: compare_paired(ours, table.losses(other, rate), ratio=True))
+    verdict, text = _smallest(compared)
+    return verdict, f"test losses at {rate:g}, the largest rate at which in most seeds a column trains, {best}: {text}"
 
 
 def _lost(table: _Table, by_start: bool) -> _Answer:
     """The rates that direct loses: by f against a stable one from the same start, by the start against itself."""
-    from numerics.paired import compare_paired
-
     stable = next((c for c in ("exp", "softplus", *table.best_columns) if c in table.columns), "of a stable f")
     more, fewer = ("direct", "direct@published") if by_start else (stable, "direct")
     absent = [column for column in (more, fewer) if column not in table.columns]
@@ -273,13 +302,16 @@ def _lost(table: _Table, by_start: bool) -> _Answer:
         return _nothing(f"no column {' and '.join(absent)}")
     if missing := _no_chance(table):
         return _nothing(missing)
-    widths = [[table.width(column, seed) for seed in table.seeds] for column in (more, fewer)]
-    found = compare_paired([-n for n in widths[0]], [-n for n in widths[1]])
-    verdict, text = _smallest([_Compared(fewer, found, found.p_value)])
-    lost = [sum(row["result"] != "finished" for row in table.rows if row["column"] == c) for c in (more, fewer)]
+    widths = [table.widths(column) for column in (more, fewer)]
+    if not any(map(max, widths)):
+        return _nothing(f"neither {more} nor {fewer} trains at any rate")
+    verdict, text = _smallest(_compared_widths(table, more, [fewer]))
+    lost = [
+        sum(math.isnan(loss) for rate in table.rates for loss in table.losses(column, rate)) for column in (more, fewer)
+    ]
     return verdict, (
-        f"{more} trains at {median(widths[0]):g} rates, {fewer} at {median(widths[1]):g} (medians); "
-        f"negative where {more} has more, {text}; "
+        f"{more} trains at {median(widths[0]):g} rates, {fewer} at {median(widths[1]):g}, of {len(table.rates)} "
+        f"(medians); negative where {more} has more, {text}; "
         f"diverged, of {len(table.rates) * len(table.seeds)} runs: {lost[0]} and {lost[1]}"
     )
 
@@ -335,26 +367,29 @@ def _unit_norm(table: _Table) -> _Answer:
 
 
 def _constants(table: _Table) -> _Answer:
-    """The optimum and the columns that are not shown to be worse."""
-    from numerics.paired import compare_paired
+    """The optimum and the columns that are not shown to be worse, by Holm over all pairs: the optimum is chosen."""
+    from numerics.paired import compare_paired, holm
 
     columns = table.best_columns
     if len(columns) < 3:
         return _nothing(f"a grid of at least three columns of best is needed, there are {len(columns)}")
     optimum = min(columns, key=lambda column: _median(table.own_losses(column)))
-    others = [column for column in columns if column != optimum]
-    compared = _against(
-        others, lambda other: compare_paired(table.own_losses(optimum), table.own_losses(other), ratio=True)
-    )
+    losses = {column: table.own_losses(column) for column in columns}
+    pairs = [(optimum, other) for other in columns if other != optimum]
+    pairs += [pair for pair in combinations(columns, 2) if optimum not in pair]
+    found = [compare_paired(losses[a], losses[b], ratio=True) for a, b in pairs]
+    adjusted = holm([one.p_value for one in found])
+    compared = [_Compared(b, one, p) for (a, b), one, p in zip(pairs, found, adjusted, strict=True) if a == optimum]
     worse = [one for one in compared if one.corrected_p <= _LEVEL and one.found.rank_biserial < 0]
     basin = [optimum, *(one.against for one in compared if one not in worse)]
-    least = min((one.found.effect for one in compared), default=1.0)
+    ratios = [one.found.effect for one in compared if not math.isnan(one.found.effect)]
+    smallest = f"; smallest ratio of losses to another {min(ratios):.3g}" if ratios else ""
     text = (
         f"least test loss {_median(table.own_losses(optimum)):.4g} with {optimum} at {table.own_rate(optimum):g}; not "
-        f"shown to be worse: {', '.join(basin)}; smallest ratio of losses to another {least:.3g}"
+        f"shown to be worse: {', '.join(basin)}{smallest}"
     )
     detail = "; ".join(map(str, worse))
     if worse:
         return Verdict.SUPPORTED.name, f"{text}; worse: {detail}"
-    few = len(compared) * 2.0 ** (1 - len(table.seeds)) > _LEVEL
+    few = len(pairs) * 2.0 ** (1 - len(table.seeds)) > _LEVEL
     return _nothing(f"{'too few seeds' if few else 'no difference is shown'}: {text}")

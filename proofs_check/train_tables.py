@@ -54,14 +54,18 @@ def _place(cell: Cell) -> tuple[str, float]:
 
 
 def _intention(asked: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
-    layers = "1 layer" if asked["depth"] == 1 else f"{asked['depth']} layers"
+    layers, epochs = _many(asked["depth"], "layer"), _many(asked["epochs"], "epoch")
     first, last = asked["seeds"][0], asked["seeds"][-1]
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     return (
         f"Training of {layers} of width {asked['width']} with {asked['modes']} modes, {asked['time']} time, "
-        f"{dataset['training_sequences']} sequences of length {dataset['length']}, {asked['epochs']} epochs in "
+        f"{dataset['training_sequences']} sequences of length {dataset['length']}, {epochs} in "
         f"batches of {asked['batch']}, {' and '.join(asked['optimizer'])}, {asked['dtype']}, {seeds}"
     )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 # Quantities

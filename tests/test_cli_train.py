@@ -76,7 +76,7 @@ def test_a_tiny_table_is_trained(run: Run) -> None:
     for found in answer["answers"]:
         assert set(found) == {"question", "verdict", "answer"}
         assert found["verdict"] in ("SUPPORTED", "REFUTED", "INCONCLUSIVE")
-    assert len(answer["answers"]) == 7
+    assert len(answer["answers"]) == 8
     assert run(*TINY, "--json").out == result.out
 
 
@@ -359,6 +359,17 @@ def test_an_interrupted_table_goes_on_with_the_same_command(run: Run, tmp_path: 
     done = run(*command[4:])
     assert done.code == 0
     assert json.loads(done.out) == json.loads(run(*options).out)
+
+
+def test_an_interrupt_before_the_training_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    for name in ("parse_words", "_said"):
+        monkeypatch.setattr(stablessm, name, interrupted)
+        result = run()
+        assert (result.code, result.out, result.err) == (130, "", "error: interrupted\n")
+        monkeypatch.undo()
 
 
 def test_an_estimate_is_said_once_where_there_is_no_bar(

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.colors import to_rgb
 
-from figures.style import COLOURS, base_name, looks, new_figure, style, write_bytes, write_figure
+from figures.style import COLOURS, base_name, looks, new_figure, style, write_figure
 from theory.formula import NAMED
 
 
@@ -61,8 +61,3 @@ def test_files_are_equal_where_figures_are_and_keep_text_as_text(tmp_path: Path)
     assert b"/Type3" not in (tmp_path / "a" / "x.pdf").read_bytes()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["x.pdf", "x.png", "x.svg"]
     assert dict(mpl.rcParams) == before
-
-
-def test_a_place_that_cannot_be_written_is_one_line() -> None:
-    with pytest.raises(ValueError, match=r"^/dev/null/x/y\.csv: cannot be written: Not a directory$"):
-        write_bytes(Path("/dev/null/x/y.csv"), b"")

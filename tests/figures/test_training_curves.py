@@ -153,3 +153,14 @@ def test_what_cannot_be_drawn_is_said_before() -> None:
 def test_the_caption_says_what_is_shown() -> None:
     text = caption(compute(RECORDS, (5e-3, 5e-2)))
     assert "median (line) and range (band) of 3 seeds" in text
+
+
+def test_crosses_stay_within_the_axes() -> None:
+    """Of runs whose last values are far below and above all the others."""
+    points = tuple(training_curves.Point(k, 1.0, 1.0, 1.0, 1) for k in (1.0, 2.0, 3.0))
+    ends = tuple(training_curves.Point(2.0, x, x, x, 0) for x in (0.0, 1e-9, 1e9))
+    data = TrainingCurves(tuple(Curve(quantity, 0.1, "direct", 4, 1, points, ends) for quantity in QUANTITIES))
+    for ax in training_curves.figure_of(data).axes:
+        low, high = ax.get_ylim()
+        (crosses,) = [line.get_ydata() for line in ax.get_lines() if line.get_marker() == "x"]
+        assert list(np.asarray(crosses)) == [low, low, high]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,18 +119,24 @@ def test_recurrent_form_with_negative_zero_and_large_discrete_modes() -> None:
 
 
 def test_recurrent_form_of_growing_modes() -> None:
-    """The published start of `direct`: equal up to rounding of the largest number, e^{ΔL/2} with Δ ≤ 0.5."""
-    model = SequenceModel(SMALL, kind("direct", start="published"))
-    layer, u = model.blocks[0].ssm, normal(60, 4)
+    """The published start of `direct`: at every time equal up to rounding of e^{Δt/2}, not of the largest number; so
+    are the gradients of what divides that growth out again, as a normalization does."""
+    layer = S4DLayer(replace(SMALL, step_sizes=(0.5, 2.0)), kind("direct", start="published"), torch.Generator())
     with torch.no_grad():
-        h, rows = model.initial_state(1)[0][0], []
-        for row in u:
-            y, h = layer.step(row, h)
-            rows.append(y)
-        found = layer(u)
-    scale = float(found.abs().max())
-    assert scale > 1e3
-    torch.testing.assert_close(torch.stack(rows), found, rtol=0, atol=1e-12 * scale)
+        layer.w[:, ::2] = -0.3
+    u = normal(40, 4).requires_grad_()
+    h, rows = torch.zeros(4, SMALL.modes, dtype=torch.complex128), []
+    for row in u:
+        y, h = layer.step(row, h)
+        rows.append(y)
+    envelope = (layer.log_step.exp() / 2 * torch.arange(40.0)[:, None]).exp().detach()
+    assert envelope.max() > 1e10
+    read, weights = normal(40, 4), [layer.w, layer.omega, layer.C, layer.log_step, u]
+    stepped, found = torch.stack(rows) / envelope, layer(u) / envelope
+    torch.testing.assert_close(stepped, found, rtol=0, atol=1e-12)
+    by_steps, by_fft = (torch.autograd.grad((y * read).sum(), weights) for y in (stepped, found))
+    for exact, grad in zip(by_steps, by_fft, strict=True):
+        torch.testing.assert_close(grad, exact, rtol=0, atol=1e-11 * float(exact.abs().max()))
 
 
 def test_tokens() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -145,6 +146,16 @@ def test_state_copy_and_removal() -> None:
     remove_parametrizations(module, "A")
     assert torch.equal(module.A, lam)
     assert "best:b=0.1, continuous time" in repr(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("f", ["best:b=0.1", "-exp(w)*2"])
+def test_torch_compile_takes_it_whole(f: str) -> None:
+    module = nn.Module()
+    module.A = nn.Parameter(-torch.arange(1.0, 4.0))
+    register_parametrization(module, "A", pickle.loads(pickle.dumps(StableRate(f))))
+    compiled = torch.compile(lambda x: x * module.A, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(torch.ones(3)), module.A)
 
 
 def test_vmap_over_stacked_models() -> None:

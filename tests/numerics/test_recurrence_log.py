@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
 from numerics.layers import LayerKind, ModelShape, SequenceModel
 from numerics.parametrizations import StableRate
@@ -253,8 +254,29 @@ def test_the_table(tmp_path: Path) -> None:
         wanted = [float(curves[name][index]) for name in PER_STEP]
         assert [float(cell) for cell in row[1:]] == pytest.approx(wanted, rel=0, abs=0, nan_ok=True)
     assert [file.name for file in tmp_path.iterdir()] == ["log.csv"]
-    with pytest.raises(ValueError, match="cannot be written: No such file or directory"):
-        log.write_csv(tmp_path / "no" / "log.csv")
+    with pytest.raises(ValueError, match="cannot be written: "):
+        log.write_csv(path / "log.csv")
+
+
+def test_complex_weights_have_ratios() -> None:
+    model = Rates(A=torch.tensor([-3 + 4j]), W=torch.tensor([[0, -0.5], [0.5, 0j]]))
+    (model.A.abs().sum() + 2 * model.W.real.sum()).backward()  # type: ignore[operator]
+    log = RecurrenceLog(model, {"A": None, "W": "matrix"})
+    log.record()
+    log = RecurrenceLog(model, {"A": None})
+    log.record()
+    curves = log.curves()
+    assert curves["gradient_over_weight"].tolist() == pytest.approx([0.2])
+    assert np.isnan(curves["margin"]).all()
+    log = RecurrenceLog(model, {"W": "matrix"})
+    log.record()
+    assert log.curves()["margin"].tolist() == pytest.approx([0.5])
+
+
+def test_shared_weights_are_counted_once() -> None:
+    model = nn.ModuleList([nn.RNN(3, 3), nn.RNN(3, 3)])
+    model[1].weight_hh_l0 = model[0].weight_hh_l0
+    assert RecurrenceLog(model).names == ("0.weight_hh_l0",)
 
 
 # Bad input
@@ -273,6 +295,35 @@ def test_no_recurrent_weight() -> None:
         RecurrenceLog(Rates(A=torch.ones(2)), {})
 
 
+def test_what_is_not_the_recurrent_weight_itself_is_not_taken_for_it() -> None:
+    """λ = -f(w), a mask beside the matrix, no weights at all."""
+
+    class Negative(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return -x
+
+        right_inverse = forward
+
+    twice = Rates(A=torch.tensor([-1.0]))
+    register_parametrization(twice, "A", StableRate("exp"))
+    register_parametrization(twice, "A", Negative())
+    empty = Rates(A=torch.zeros(0))
+    register_parametrization(empty, "A", StableRate("exp"))
+    pruned = torch.nn.utils.prune.random_unstructured(nn.RNN(2, 3), "weight_hh_l0", 0.5)
+    for module in (twice, empty, pruned):
+        with pytest.raises(ValueError, match="no recurrent weight was found"):
+            RecurrenceLog(module)
+
+
+def test_a_parametrization_that_is_removed_is_named() -> None:
+    model = Rates(A=torch.tensor([-1.0]))
+    register_parametrization(model, "A", StableRate("exp"))
+    log = RecurrenceLog(model)
+    remove_parametrizations(model, "A")
+    with pytest.raises(ValueError, match=r"weights: 'parametrizations.A.original' is no parameter of Rates"):
+        log.record(1.0)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -282,10 +333,12 @@ def test_no_recurrent_weight() -> None:
         ({"A": "matrix"}, r"weights: 'A' has shape \(2,\), a recurrent matrix is square"),
         ({"A": "matrices"}, "matrices"),
         ({"A": 3.0}, "weights: 'A' needs an f, 'matrix' or None, got 3.0"),
+        ({"turning": "exp"}, "weights: 'turning' is complex, an f needs real weights"),
+        ({"empty": None}, r"weights: 'empty' has shape \(0, 0\); it must not be empty"),
     ],
 )
 def test_bad_names(weights: Any, message: str) -> None:
-    model = Rates(A=torch.ones(2), fixed=torch.ones(2))
+    model = Rates(A=torch.ones(2), fixed=torch.ones(2), turning=torch.ones(2) * 1j, empty=torch.ones(0, 0))
     model.fixed.requires_grad_(False)  # type: ignore[operator]
     with pytest.raises(ValueError, match=message) as caught:
         RecurrenceLog(model, weights)

@@ -75,6 +75,18 @@ def test_weights_are_packed_and_named_without_loss() -> None:
         models.packed({**named, "decoder.bias": torch.zeros(4, 2)})
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_an_f_that_does_not_move_with_w_has_gradient_0(together: bool) -> None:
+    models = stacked(rows(("-1/2 + 0*w", "exp"), "continuous", "plain"), together)
+    found = models.evaluate(models.start, torch.ones(2, 4, 11, 2, dtype=torch.float64), torch.ones(2, 4).long())
+    slopes = models.named(found.grads[0])["blocks.0.ssm.w"]
+    assert not slopes[0].any()
+    assert slopes[1].all()
+    alone = stacked(rows(("-1/2 + 0*w",), "continuous", "plain"), together)
+    found = alone.evaluate(alone.start, torch.ones(1, 4, 11, 2, dtype=torch.float64), torch.ones(1, 4).long())
+    assert not alone.named(found.grads[0])["blocks.0.ssm.w"].any()
+
+
 def test_rows_of_one_program_share_time_and_gain() -> None:
     other = rows(("exp",), "continuous", "dc")
     with pytest.raises(ValueError, match="runs: the rows of one program need the same time and the same kind of modes"):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from numerics import store as store_module
-from numerics.store import Columns, Store, joined, library_versions
+from numerics.store import Columns, Store, joined, library_versions, write_file
 
 ROOT = Path(__file__).parent.parent.parent
 ASKED = {"kind": "test", "m": [4, 8], "horizon": "inf", "target": ["polynomial:p=1.5"]}
@@ -318,3 +318,14 @@ def test_a_killed_process_leaves_only_whole_chunks(tmp_path: Path) -> None:
     kept = [path.stem for path in (tmp_path / "chunks").glob("unit-*.npz")]
     assert kept
     assert store.missing(kept) == []
+
+
+def test_a_place_that_cannot_be_written_is_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^/dev/null/x/y\.csv: cannot be written: Not a directory$"):
+        write_file(Path("/dev/null/x/y.csv"), b"")
+
+
+def test_a_folder_is_made_for_a_file(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a" / "b" / "c.txt", b"old")
+    assert write_file(path, b"new").read_bytes() == b"new"
+    assert [file.name for file in path.parent.iterdir()] == ["c.txt"]

@@ -292,6 +292,7 @@ def test_an_error_in_one_thread_ends_the_table() -> None:
         (table("exp"), dataset(), {"threads": 0}, "threads: at least 1 is needed, got 0"),
         (table("exp"), dataset(), {"device": "tpu"}, "device: 'tpu' is not one of auto, cpu, cuda"),
         (table("exp", width=10**6, modes=10**4), dataset(), {}, r"table: needs about \S+ GiB, \S+ GiB are available"),
+        (table("exp", epochs=10**12), dataset(), {}, r"table: needs about \S+ GiB, \S+ GiB are available"),
     ],
 )
 def test_bad_input(

@@ -250,6 +250,8 @@ def test_load_checkpoint_names_what_it_was_asked_for(tmp_path: Path) -> None:
     cases: list[tuple[Any, dict[str, Any], str]] = [
         (path, {"shape": other}, "holds models of width 6, 7 is asked for"),
         (path, {"run": 2}, r"run: 2: .* has the runs 0 to 1"),
+        (path, {"run": True}, "run: a whole number is needed, got True"),
+        (path, {"run": "exp"}, "run: a whole number is needed, got exp"),
         (path, {"run": Run(kinds("best")[0], 1e-2, 0)}, "run: best, rate 0.01, seed 0: is not in"),
         (path.parent / "none", {}, "none: cannot be read: No such file or directory"),
         (path.parent, {}, "cannot be read: Is a directory"),

@@ -54,6 +54,10 @@ def test_every_column_of_a_grid_can_start(level: str) -> None:
         ({"table": "heat"}, "table: 'heat' is not one of lr, grid"),
         ({"level": "slow"}, "level: 'slow' is not one of quick, full"),
         ({"seeds": 1001}, "seeds: at most 1000 are allowed, got 1001"),
+        (
+            {"seeds": 1000, "learning_rates": range(1, 51)},
+            "runs: at most 100000 are allowed; 4 columns, 50 rates and 1000 seeds make 200000",
+        ),
         ({"columns": ["exp", "exp"]}, "kinds: each may be given once only"),
         ({"columns": ["exp@here"]}, "start: 'here' is not one of same, published"),
         ({"learning_rates": [0.0]}, "learning_rates: each must be positive"),

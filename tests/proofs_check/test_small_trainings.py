@@ -57,3 +57,22 @@ SIX = [1.0, 1.1, 0.9, 1.2, 0.8, 1.05]
 def test_ordered(second: list[float], limits: dict[str, float], verdict: Verdict) -> None:
     trainer = made_up({"a": SIX, "b": second})
     assert ordered(trainer, ["a at 1 < b at 1"], "test_loss", Context(), **limits).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"),
+    [([1.1 * x for x in SIX], Verdict.SUPPORTED), ([2 * x for x in SIX], Verdict.REFUTED),
+     ([x / 2 for x in SIX], Verdict.REFUTED), ([2, 1, 1, 1, 1, 1], Verdict.INCONCLUSIVE)],
+)  # fmt: skip
+def test_alike(second: list[float], verdict: Verdict) -> None:
+    trainer = made_up({"a": SIX, "b": second})
+    found = ordered(trainer, ["a at 1 ~ b at 1"], "test_loss", Context(), within=1.5)
+    assert found.verdict is verdict
+
+
+def test_a_run_that_diverged_has_no_ratio() -> None:
+    scores = Scores.of(iter([(0.5, 2.0), (math.nan, 3.0)]))
+    assert scores.test_loss[0] == 0.5
+    assert scores.gradient_over_weight[0] == 2.0
+    assert math.isnan(scores.test_loss[1])
+    assert math.isnan(scores.gradient_over_weight[1])

@@ -131,12 +131,16 @@ def test_what_the_start_costs_and_what_f_costs() -> None:
     losses = {"exp": (0.5, 0.5, 0.5), "direct": (0.5, 0.5, math.nan), "direct@published": (1.9, 1.9, math.nan)}
     found = answered(table(losses))
     assert found["because of f"][0] == found["+1/2"][0] == "SUPPORTED"
-    assert "exp trains at 3 rates, direct at 2" in found["because of f"][1]
+    assert "exp trains at 3 rates, direct at 2, of 3" in found["because of f"][1]
     assert "difference -1 [-1, -1]" in found["because of f"][1]
     assert "direct trains at 2 rates, direct@published at 0" in found["+1/2"][1]
     assert "of 18 runs: 6 and 6" in found["+1/2"][1]
     found = answered(table(losses | {"direct": losses["exp"]}))
+    assert found["because of f"][0] == "INCONCLUSIVE"  # all rates of the table: what is beyond is not seen
+    found = answered(table(losses | {"exp": losses["direct"]}))
     assert found["because of f"][0] == "REFUTED"
+    found = answered(table(losses | {"direct": losses["direct@published"]}))
+    assert found["+1/2"] == ("INCONCLUSIVE", "neither direct nor direct@published trains at any rate")
     assert "too few seeds" in answered(table(losses, seeds=3))["+1/2"][1]
 
 
@@ -177,3 +181,91 @@ def test_the_basin_of_a_grid() -> None:
     assert verdict == "SUPPORTED"
     assert "not shown to be worse: best:a=1:b=0." in text
     assert "; worse: against best:a=9:b=0.1" in text
+
+
+def test_a_grid_whose_columns_diverge_in_turns_has_no_ratio() -> None:
+    columns = [f"best:a=1:b={b}" for b in ("0.1", "0.5", "1")]
+    rows = table(dict.fromkeys(columns, (0.2, 0.2, 0.2)))
+    for line in rows:
+        if (line["seed"] % 2 == 0) == (line["column"] == columns[0]):
+            line.update(result="diverged", test_loss=None)
+    text = answered(rows)["sensitive"][1]
+    assert "not shown to be worse" in text
+    assert "ratio" not in text
+
+
+def test_a_seed_without_all_its_runs_does_not_count() -> None:
+    """It is not one that diverged."""
+    rows = table(WIDE, seeds=7, ratios=RATIO)
+    lacking = [r for r in rows if (r["seed"], r["column"]) != (6, "best:b=0.1")]
+    assert answered(lacking) == answered(table(WIDE, seeds=6, ratios=RATIO))
+    alone = [r for r in rows if (r["column"] == "exp") == (r["seed"] < 3)]
+    assert set(answered(alone).values()) == {("INCONCLUSIVE", "no seed has all its runs")}
+
+
+def test_best_from_the_published_start_is_best() -> None:
+    rows = table({"best@published": (0.4, 0.4, 0.9), **WIDE})
+    assert "against best" not in answered(rows)["range"][1]
+
+
+def test_rates_at_which_both_diverge_say_nothing() -> None:
+    """Best is smaller at the one rate at which it finishes."""
+    rows = table({"exp": (0.5, math.nan, math.nan), "best": (0.5, math.nan, math.nan)}, ratios={"exp": 2.0})
+    verdict, text = answered(rows)["gradient"]
+    assert (verdict, "best: yes: against exp ratio 0.5 [0.5, 0.5]" in text) == ("SUPPORTED", True)
+
+
+def test_runs_that_all_diverge_say_nothing() -> None:
+    dead = (math.nan,) * 3
+    found = answered(table(dict.fromkeys(("best", "exp", "exp/unit-norm", "direct", "direct@published"), dead)))
+    assert {verdict for verdict, _ in found.values()} == {"INCONCLUSIVE"}
+
+
+def test_a_ratio_of_nothing_and_of_infinity() -> None:
+    """No gradient at all, and one that overflowed (null in JSON)."""
+    rows = table({"best": (0.5,) * 3, "exp": (0.5,) * 3}, ratios={"best": 0.0, "exp": 1e300})
+    assert answered(rows)["gradient"][0] == "SUPPORTED"
+    rows = [r | {"gradient_over_weight": None} if r["column"] == "exp" else r for r in rows]
+    assert answered(rows)["gradient"][0] == "SUPPORTED"
+
+
+def test_losses_of_nothing() -> None:
+    losses = {"best": (0.0,) * 3, "exp": (0.5,) * 3, "exp/unit-norm": (0.0,) * 3}
+    found = answered(table(losses))
+    assert (found["largest rates"][0], found["unit-norm"][0]) == ("INCONCLUSIVE", "INCONCLUSIVE")
+    assert "against exp ratio" in found["largest rates"][1]
+
+
+def test_equal_ranges_that_fill_the_table_say_nothing() -> None:
+    verdict, text = answered(table({"exp": (0.5, 0.5, 0.5), "best": (0.6, 0.4, 0.5), "relu": (1.9,) * 3}))["range"]
+    assert verdict == "INCONCLUSIVE"
+    assert "beyond the ends of the table at which columns train: 0.01 (exp, best), 1 (exp, best)" in text
+
+
+def test_the_distance_of_rates_that_are_not_decades_apart() -> None:
+    places = dict(zip(RATES, (1e-2, 2e-2, 1.0), strict=True))
+    rows = [r | {"learning_rate": places[r["learning_rate"]]} for r in table(WIDE)]
+    assert "numbers of rates in a row, 0.3 to 1.7 decades apart: exp 2" in answered(rows)["range"][1]
+    alone = [r for r in table(WIDE) if r["learning_rate"] == 1.0]
+    assert "numbers of rates in a row: exp 0, best:b=0.1 1, direct 0" in answered(alone)["range"][1]
+
+
+def test_the_largest_rate_is_one_at_which_some_column_trains() -> None:
+    """Here exp in half of the seeds and best in the other half: neither column in most."""
+    losses = {"exp": (0.5, 0.5, 0.5), "best": (0.5, 0.5, 0.5)}
+    rows = [
+        r | {"test_loss": 1.9} if r["learning_rate"] == 1.0 and (r["seed"] < 3) == (r["column"] == "exp") else r
+        for r in table(losses)
+    ]
+    verdict, text = answered(rows)["largest rates"]
+    assert verdict == "INCONCLUSIVE"
+    assert text.startswith(
+        "test losses at 1, the largest rate at which in most seeds a column trains, best: against exp"
+    )
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(8, "INCONCLUSIVE"), (11, "SUPPORTED")])
+def test_the_optimum_of_a_grid_is_one_of_all_pairs(seeds: int, verdict: str) -> None:
+    """Eight others have eight comparisons with the optimum, but which column it is was seen first: 36."""
+    losses = {f"best:a={a}:b={b}": (0.2 if a == b == 1 else 0.9, 9.0, 9.0) for a in (1, 2, 3) for b in (1, 2, 3)}
+    assert answered(table(losses, seeds))["sensitive"][0] == verdict

@@ -106,6 +106,7 @@ def test_the_best_of_a_row_is_marked_and_a_diverged_seed_costs_more_than_a_large
 def test_one_seed_has_no_spread() -> None:
     table = small_table(columns=("exp",), rates=(5e-3,), seeds=(4,))
     lines = lines_of(made_up_records(table))
+    assert "3 epochs" in " ".join(lines)
     row = next(line for line in lines if line.lstrip().startswith("5e-3"))
     assert "(" not in row
 
