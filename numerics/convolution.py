@@ -4,7 +4,8 @@
 
 The derivative is written out since it needs real transforms alone; that of torch takes complex ones of the whole
 length. The error of an FFT is relative to the largest numbers: at times when y is small it may be lost beside those
-where y is large, as under a growing kernel (numerics.layers scales those). Source: the convolution theorem, sequences padded with zeros to 2L.
+where y is large, as under a growing kernel (numerics.layers scales those).
+Source: the convolution theorem, sequences padded with zeros to 2L.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ decided by its seed and the epoch alone, so that all columns and rates of a seed
 over at the end of an epoch that fill no batch are not used in it. The learning rate follows the schedule step by step
 (numerics.optim). Losses: cross entropy in nats (classification; language: a token), mean square (regression).
 
+Weight decay pulls w towards 0 as it does every weight, hence λ towards f(0), which is another for every f.
+
 Rows that share time and gain train in one program (numerics.stacked_models). A unit is what trains at a time: on a GPU
 as many of them as fit; on the CPU the seeds of one column and rate, each unit on one core and one thread. Units are
 decided by the table alone and never by the number of threads, so that equal tables have equal numbers on one device.

@@ -260,9 +260,13 @@ def _range(table: _Table) -> _Answer:
         f"; ranges may go on beyond the ends of the table at which columns train: {', '.join(ends)}" if ends else ""
     )
     return verdict, (
-        f"median numbers of rates in a row{_spacing(table.rates)}: {seen}; negative where {best} has more: "
-        f"{text}{beyond}"
+        f"median numbers of rates in a row{_spacing(table.rates)}, at which a run trains{_trained(table)}: {seen}; "
+        f"negative where {best} has more: {text}{beyond}"
     )
+
+
+def _trained(table: _Table) -> str:
+    return f" (test loss below {TRAINED * (table.chance or math.nan):.3g}, half of that of guessing)"
 
 
 def _spacing(rates: Sequence[float]) -> str:
@@ -310,8 +314,8 @@ def _lost(table: _Table, by_start: bool) -> _Answer:
         sum(math.isnan(loss) for rate in table.rates for loss in table.losses(column, rate)) for column in (more, fewer)
     ]
     return verdict, (
-        f"{more} trains at {median(widths[0]):g} rates, {fewer} at {median(widths[1]):g}, of {len(table.rates)} "
-        f"(medians); negative where {more} has more, {text}; "
+        f"{more} trains{_trained(table)} at {median(widths[0]):g} rates, {fewer} at {median(widths[1]):g}, of "
+        f"{len(table.rates)} (medians); negative where {more} has more, {text}; "
         f"diverged, of {len(table.rates) * len(table.seeds)} runs: {lost[0]} and {lost[1]}"
     )
 

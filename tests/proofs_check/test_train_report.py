@@ -131,9 +131,12 @@ def test_what_the_start_costs_and_what_f_costs() -> None:
     losses = {"exp": (0.5, 0.5, 0.5), "direct": (0.5, 0.5, math.nan), "direct@published": (1.9, 1.9, math.nan)}
     found = answered(table(losses))
     assert found["because of f"][0] == found["+1/2"][0] == "SUPPORTED"
-    assert "exp trains at 3 rates, direct at 2, of 3" in found["because of f"][1]
+    assert (
+        "exp trains (test loss below 1, half of that of guessing) at 3 rates, direct at 2, of 3"
+        in found["because of f"][1]
+    )
     assert "difference -1 [-1, -1]" in found["because of f"][1]
-    assert "direct trains at 2 rates, direct@published at 0" in found["+1/2"][1]
+    assert " at 2 rates, direct@published at 0" in found["+1/2"][1]
     assert "of 18 runs: 6 and 6" in found["+1/2"][1]
     found = answered(table(losses | {"direct": losses["exp"]}))
     assert found["because of f"][0] == "INCONCLUSIVE"  # all rates of the table: what is beyond is not seen
@@ -245,9 +248,12 @@ def test_equal_ranges_that_fill_the_table_say_nothing() -> None:
 def test_the_distance_of_rates_that_are_not_decades_apart() -> None:
     places = dict(zip(RATES, (1e-2, 2e-2, 1.0), strict=True))
     rows = [r | {"learning_rate": places[r["learning_rate"]]} for r in table(WIDE)]
-    assert "numbers of rates in a row, 0.3 to 1.7 decades apart: exp 2" in answered(rows)["range"][1]
+    assert (
+        "numbers of rates in a row, 0.3 to 1.7 decades apart, at which a run trains (test loss below 1, "
+        in answered(rows)["range"][1]
+    )
     alone = [r for r in table(WIDE) if r["learning_rate"] == 1.0]
-    assert "numbers of rates in a row: exp 0, best:b=0.1 1, direct 0" in answered(alone)["range"][1]
+    assert "numbers of rates in a row, at which a run trains (test loss below 1, " in answered(alone)["range"][1]
 
 
 def test_the_largest_rate_is_one_at_which_some_column_trains() -> None:
