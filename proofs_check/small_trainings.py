@@ -30,7 +30,9 @@ WIDTH, MODES, BATCH, EPOCHS, LENGTH = 16, 8, 32, 5, 16
 STEPS = 45
 SEEDS = 10
 _OTHER_SEEDS = 100
-"""Where the seeds of the second route begin."""
+"""So much later the seeds of the second route begin."""
+_APART = 1000
+"""So far apart the seeds of runs with different --seed begin."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ class Scores:
         return Scores(tuple(loss for loss, _ in both), tuple(ratio for _, ratio in both))
 
 
-Trainer = Callable[[str, float, str, int], Scores]
+Trainer = Callable[[str, float, str, range], Scores]
 
 
 @cache
-def batched(column: str, rate: float, optimizer: str, count: int) -> Scores:
-    """By the library's trainer; seeds 0, 1, ..."""
+def batched(column: str, rate: float, optimizer: str, seeds: range) -> Scores:
+    """By the library's trainer."""
     from numerics.training import train_table
     from numerics.training_presets import layer_kinds
     from numerics.training_table import TrainingTable
@@ -62,7 +64,7 @@ def batched(column: str, rate: float, optimizer: str, count: int) -> Scores:
 
     name, gain = (column.removesuffix("/unit-norm"), "unit-norm") if "/" in column else (column, "plain")
     table = TrainingTable(
-        tuple(layer_kinds([name], [gain])), (rate,), tuple(range(count)), width=WIDTH, modes=MODES, epochs=EPOCHS,
+        tuple(layer_kinds([name], [gain])), (rate,), tuple(seeds), width=WIDTH, modes=MODES, epochs=EPOCHS,
         batch=BATCH, optimizer=optimizer, dtype="float64",
     )  # fmt: skip
     records = train_table(table, zeros_and_ones(), device="cpu", threads=1)
@@ -70,8 +72,8 @@ def batched(column: str, rate: float, optimizer: str, count: int) -> Scores:
 
 
 @cache
-def plain(column: str, rate: float, optimizer: str, count: int) -> Scores:
-    """By the plain trainer; seeds 100, 101, ..."""
+def plain(column: str, rate: float, optimizer: str, seeds: range) -> Scores:
+    """By the plain trainer, with other seeds."""
     from numerics.plain_training import PlainData, train_plain
     from numerics.zeros_and_ones import zeros_and_ones
 
@@ -83,13 +85,14 @@ def plain(column: str, rate: float, optimizer: str, count: int) -> Scores:
             column, data, learning_rate=rate, seed=_OTHER_SEEDS + seed, steps=STEPS, batch=BATCH, width=WIDTH,
             modes=MODES, step_sizes=(0.784 / LENGTH, 78.4 / LENGTH), optimizer=optimizer, dtype="float64",
         )
-        for seed in range(count)
+        for seed in seeds
     ]  # fmt: skip
     return Scores.of((result.test_loss, result.gradient_over_weight) for result in results)
 
 
-def seeds(context: Context) -> int:
-    return context.pick(SEEDS, 2 * SEEDS)
+def seeds(context: Context) -> range:
+    first = _APART * context.seed
+    return range(first, first + context.pick(SEEDS, 2 * SEEDS))
 
 
 @dataclass(frozen=True)
@@ -144,10 +147,10 @@ def ordered(
     return supported("; ".join(f"{order}: {found['text']}" for order, found in details.items()), comparisons=details)
 
 
-def _compared(trainer: Trainer, order: str, quantity: str, count: int) -> PairedComparison:
+def _compared(trainer: Trainer, order: str, quantity: str, runs: range) -> PairedComparison:
     from numerics.paired import compare_paired
 
     cells = [Cell.parse(text) for text in re.split(" [<~] ", order)]
-    scores = [trainer(cell.column, cell.rate, cell.optimizer, count) for cell in cells]
+    scores = [trainer(cell.column, cell.rate, cell.optimizer, runs) for cell in cells]
     first, second = (getattr(score, quantity) for score in scores)
     return compare_paired(first, second, ratio=True)

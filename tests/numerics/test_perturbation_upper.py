@@ -29,6 +29,7 @@ def _doubles() -> Iterator[None]:
     yield
     torch.set_default_dtype(before)
 
+
 FAST = settings(max_examples=20, deadline=None)
 TARGET = parse_target("polynomial:p=1.5")
 
@@ -80,9 +81,7 @@ def worst_at_random(model: DiagonalModel, targets: list[Target], ball: Ball, bet
 
 
 @FAST
-@given(
-    st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3), st.floats(0, 3), st.floats(0.01, 4)
-)
+@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(-3, 3), st.floats(0, 3), st.floats(0.01, 4))
 def test_disk_supremum_is_an_upper_bound_and_tight(x: float, y: float, q: float, mu: float, left: float) -> None:
     """Against the maximum over a polar grid, whose distance from the supremum is at most its mesh times the slope."""
     numbers = [torch.tensor(v) for v in (x, y, q, mu, left)]
