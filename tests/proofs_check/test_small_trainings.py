@@ -10,7 +10,7 @@ from numerics.zeros_and_ones import zeros_and_ones
 from proofs_check.claim import Context, Verdict
 from proofs_check.claims.training_direct import CLAIMS as DIRECT_CLAIMS
 from proofs_check.claims.training_ratio import CLAIMS as RATIO_CLAIMS
-from proofs_check.small_trainings import BATCH, EPOCHS, LENGTH, STEPS, Cell, Scores, ordered
+from proofs_check.small_trainings import BATCH, EPOCHS, LENGTH, SEEDS, STEPS, Cell, Scores, ordered, seeds
 
 
 @pytest.mark.slow
@@ -35,7 +35,13 @@ def test_cells() -> None:
 
 
 def made_up(losses: dict[str, list[float]]):  # type: ignore[no-untyped-def]
-    return lambda column, rate, optimizer, count: Scores(tuple(losses[column][:count]), tuple(losses[column][:count]))
+    return lambda column, *_: Scores(tuple(losses[column]), tuple(losses[column]))
+
+
+def test_seeds_follow_the_run() -> None:
+    runs = {(seed, full): seeds(Context(full=full, seed=seed)) for seed in (0, 7) for full in (False, True)}
+    assert [len(found) for found in runs.values()] == [SEEDS, 2 * SEEDS] * 2
+    assert not set(runs[0, True]) & set(runs[7, True])
 
 
 SIX = [1.0, 1.1, 0.9, 1.2, 0.8, 1.05]
