@@ -158,8 +158,10 @@ def state_line(result: LedgerResult) -> str:
     mutants = [mutant for claim in result.claims for mutant in claim.mutants if mutant.outcome is not None]
     controls = [control for claim in result.claims for control in claim.controls if control.outcome is not None]
     if mutants or controls:
-        killed, held = sum(m.killed for m in mutants), sum(c.held for c in controls)
-        text += f" Falsified variants refuted: {killed} of {len(mutants)};"
+        refuted, held = sum(m.verdict is Verdict.REFUTED for m in mutants), sum(c.held for c in controls)
+        declared = sum(m.killed for m in mutants) - refuted
+        undecided = f", {declared} INCONCLUSIVE as declared" if declared else ""
+        text += f" Falsified variants refuted: {refuted} of {len(mutants)}{undecided};"
         text += f" controls affirmed: {held} of {len(controls)}."
     if result.interrupted is not None:
         return f"{text} INTERRUPTED: {len(result.unfinished)} statements were not finished."

@@ -155,7 +155,9 @@ def _variants(title: str, variants: Sequence[VariantResult], passed: str, failed
         item += f" <code>{escape(brief(json_value(result.variant.changes), 200))}</code>"
         if result.outcome is not None:
             ok = result.killed if passed == "refuted" else result.held
-            fate = f"{passed if ok else failed}: {escape(result.outcome.reason)}"
+            declared = ok and result.verdict is Verdict.INCONCLUSIVE
+            word = "undecided, as declared" if declared else passed if ok else failed
+            fate = f"{word}: {escape(result.outcome.reason)}"
             item += f"<br>{badge(result.outcome.verdict)} {fate}"
         items.append(f"<li>{item}</li>")
     if all(result.outcome is None for result in variants):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def test_good_claims_are_as_expected(good_result: LedgerResult) -> None:
     assert [claim.claim.id for claim in good_result.claims] == list(good())
     assert [claim.outcome.verdict.name for claim in good_result.claims] == ["PROVED", "REFUTED", "PROVED"]
     assert [(claim.killed, claim.held) for claim in good_result.claims] == [(1, 0), (1, 1), (1, 0)]
+
+
+def test_undecided_mutants_are_not_called_refuted(good_result: LedgerResult) -> None:
+    claim = good_result.claims[0]
+    (mutant,) = claim.mutants
+    assert mutant.outcome is not None
+    variant = replace(mutant.variant, inconclusive_because="a test")
+    undecided = replace(mutant, variant=variant, outcome=replace(mutant.outcome, verdict=Verdict.INCONCLUSIVE))
+    result = replace(good_result, claims=(replace(claim, mutants=(undecided,)), *good_result.claims[1:]))
+    assert "Falsified variants refuted: 2 of 3, 1 INCONCLUSIVE as declared;" in report.state_line(result)
+    assert "undecided, as declared: " in html(result)
 
 
 def test_seed_and_draws_do_not_depend_on_the_processes(good_result: LedgerResult) -> None:
