@@ -97,7 +97,7 @@ class StackedModels:
         loss, grad = work(theta, inputs, targets)
         g, w = self.named(grad), self.named(theta)
         ratios = weight_ratios([g[name] for name in self._recurrent], [w[name] for name in self._recurrent], row_axes=1)
-        return Evaluation(loss, (grad,), None, {"margin": self.margin(theta), **ratios})
+        return Evaluation(loss, (grad,), None, {"margin": self._margin(w), **ratios})
 
     def outputs(self, theta: Tensor, inputs: Tensor) -> Tensor:
         """Outputs (R, B, ...) of every row for the same inputs (B, ...), without a graph."""
@@ -111,8 +111,11 @@ class StackedModels:
 
     def margin(self, theta: Tensor) -> Tensor:
         """-max Re λ over all modes of a row, in discrete time 1 - max|λ|; (R,)."""
+        return self._margin(self.named(theta))
+
+    def _margin(self, weights: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
-            rates = torch.cat([rate.flatten(1) for rate in self._rates(self.named(theta))], dim=1)
+            rates = torch.cat([rate.flatten(1) for rate in self._rates(weights)], dim=1)
         return 1 - rates.abs().amax(1) if self.kinds[0].is_discrete else -rates.amax(1)
 
     # The two programs

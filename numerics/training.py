@@ -56,16 +56,15 @@ Progress = Callable[[int, int, str], None]
 
 def model_shape(table: TrainingTable, dataset: Dataset) -> ModelShape:
     """The sizes of a table's models on a data set; the range of Δ is (0.784/L, 78.4/L) where the table has none."""
-    length = dataset.train_inputs.shape[1]
     return ModelShape(
         outputs=dataset.outputs,
-        inputs=0 if dataset.tokens else dataset.train_inputs.shape[2],
+        inputs=dataset.input_dim,
         tokens=dataset.tokens,
         width=table.width,
         modes=table.modes,
         depth=table.depth,
         pooled=dataset.task == "classification",
-        step_sizes=table.step_sizes or (0.784 / length, 78.4 / length),
+        step_sizes=table.step_sizes or (0.784 / dataset.length, 78.4 / dataset.length),
     )
 
 
@@ -240,7 +239,7 @@ def row_bytes(table: TrainingTable, shape: ModelShape, dataset: Dataset) -> int:
     Counted in numbers: 20 for each entry of a block's sequences (B, L, H), 24 for each power of a mode that a kernel is
     made of, 4 for each output, 12 for each weight with its gradient and the moments.
     """
-    B, L, H, N, K = table.batch, dataset.train_inputs.shape[1], shape.width, shape.modes, shape.outputs
+    B, L, H, N, K = table.batch, dataset.length, shape.width, shape.modes, shape.outputs
     block = 20 * B * L * H + 24 * H * N * math.ceil(math.sqrt(L))
     weights = shape.depth * H * (4 * N + 2 * H + 8) + H * (max(shape.inputs, shape.tokens) + 1 + K) + K
     numbers = shape.depth * block + 4 * B * K * (1 if shape.pooled else L) + 12 * weights

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numerics.datasets import Dataset
     from numerics.training_table import RunRecord, TrainingTable
 
-QUANTITIES = ("test_loss", "test_accuracy", "train_loss", "gradient_over_weight", "margin", "least_margin")
 OF_ALL_RUNS = ("gradient_over_weight", "least_margin")
 SPREAD = "standard deviation of the sample of seeds (divisor n - 1)"
 MARKOV_ORDER = 2
@@ -57,6 +56,8 @@ def cells_json(rows: Sequence[Row]) -> dict[str, Any]:
     runs: how many there are; nan: how many of them diverged; standard_deviation: of the sample, null for fewer than
     two. What a run that diverged has until then, its largest gradient over weight and least margin, counts as well.
     """
+    from numerics.training_table import NUMBERS  # needs torch
+
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in _CELL), []).append(row)
@@ -68,7 +69,7 @@ def cells_json(rows: Sequence[Row]) -> dict[str, Any]:
             "runs": len(members),
             "nan": len(members) - len(finished),
         }
-        for name in QUANTITIES:
+        for name in NUMBERS:
             counted = members if name in OF_ALL_RUNS else finished
             cell[name] = statistics_json([row[name] for row in counted if row[name] is not None])
         cells.append(cell)
