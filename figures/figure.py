@@ -164,7 +164,7 @@ def to_json(value: Any) -> Any:
         return float(value) if math.isfinite(value) else str(float(value))
     if value is None or isinstance(value, str | int):
         return value
-    raise TypeError(f"data of a figure: {type(value).__name__} is not allowed; use str, int, float, tuples, dataclasses")
+    raise TypeError(f"data of a figure: {type(value).__name__} is none of str, int, float, tuples, dataclasses")
 
 
 def from_json(kind: Any, value: Any) -> Any:
