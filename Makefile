@@ -1,7 +1,7 @@
 # stablessm: `make verify` on a fresh machine installs what is needed into .venv and checks the theory.
 #   PYTHON=python3.12     the interpreter that .venv is made with
 #   TORCH_INDEX=https://download.pytorch.org/whl/cpu     take torch for the CPU alone, without gigabytes of CUDA
-#   ARGS="..."            arguments of the command behind verify, test and bench
+#   ARGS="..."            arguments of the command behind verify, figures, report, demo, test and bench
 PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv verify test lint bench clean
+.PHONY: help venv verify figures report demo test lint bench clean
 
 help: ## show this help
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -21,6 +21,15 @@ venv: $(INSTALLED) ## create or renew .venv
 
 verify: $(INSTALLED) ## check every statement of the paper and write build/verify/report.html
 	@$(BIN)/python -m stablessm verify $(ARGS)
+
+figures: $(INSTALLED) ## make every figure and table into build/figures; ARGS="modulus table-1" for some
+	@$(BIN)/python -m stablessm figures $(ARGS)
+
+report: $(INSTALLED) ## gather verdicts, figures and tables into build/report/report.html and .pdf
+	@$(BIN)/python -m stablessm report $(ARGS)
+
+demo: $(INSTALLED) ## open the interactive lessons in a browser; ARGS=curse for one
+	@$(BIN)/python -m stablessm demo $(ARGS)
 
 test: $(INSTALLED) ## run the tests; ARGS="-m full" runs those left out by default
 	$(BIN)/python -m pytest $(ARGS)

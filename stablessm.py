@@ -42,7 +42,10 @@ LARGEST_DIM = 4096
 SAID_AFTER = 30.0
 """Seconds after which `train` says how long it will take."""
 
+_FORMATS = "pdf, svg, png, tex, md, csv"
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Jobs = Annotated[str | None, typer.Option(metavar="N", show_default="usable cores", help="Number of worker processes.")]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model, .json or .safetensors.")]
 OneTarget = Annotated[str, typer.Option(metavar="SPEC", help="A kernel, as polynomial:p=1.5 or a sum with +.")]
 
@@ -146,16 +149,14 @@ def verify(
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Claims to check; all without.")] = None,
     level: Annotated[Level, typer.Option(help="quick: under a minute; full: more digits, more cases.")] = Level.quick,
     mutants: Annotated[bool, typer.Option("--mutants", help="Check falsified variants too; all must fail.")] = False,
-    jobs: Annotated[
-        str | None, typer.Option(metavar="N", show_default="usable cores", help="Number of worker processes.")
-    ] = None,
+    jobs: Jobs = None,
     out: Annotated[Path, typer.Option(help="Folder for report.json, .md and .html.")] = Path("build/verify"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
 ) -> int:
     """Check the paper's statements and write a report."""
     from proofs_check import ledger, report, text
 
-    processes = None if jobs is None else parse_count("--jobs", jobs, least=1)
+    processes = _jobs(jobs)
     with _checking_input():
         ledger.select(ledger.load_claims(ledger.CLAIMS), ids or ())
         report.check_writable(out)
@@ -610,6 +611,116 @@ def bench(
         _print_lines(bench_lines(answer, _width()))
 
 
+@app.command(epilog="Example: stablessm figures modulus table-1 --format pdf,tex --out build/figures")
+def figures(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Figures to make; all without.")] = None,
+    level: Annotated[Level, typer.Option(help="quick: all in 3 minutes; full: more points, more runs.")] = Level.quick,
+    out: Annotated[Path, typer.Option(help="Folder for data, pictures, tables and captions.")] = Path("build/figures"),
+    formats: Annotated[
+        str | None, typer.Option("--format", metavar="F1,F2,...", show_default="all", help=f"Any of {_FORMATS}.")
+    ] = None,
+    redraw: Annotated[bool, typer.Option("--redraw", help="Draw the data in the folder again, whatever made them.")] = (
+        False
+    ),
+    jobs: Jobs = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the figures and make none.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Make the figures and tables of the paper, and of what follows from it.
+
+    Data that the same code has computed before, at the same level and seed, are not computed again. Exit code 1: the
+    data of a figure refute what it says.
+    """
+    wanted, processes = parse_words("--format", formats), _jobs(jobs)
+    from figures import drawing, figure_text
+    from figures.figure import figure_kind
+
+    with _checking_input():
+        if list_only:
+            answers = [figure_kind(name).as_json() for name in drawing.chosen(names or ())]
+        else:
+            with _bar() as on_figure:
+                drawn = drawing.draw_figures(
+                    names or (), out, level=level.value, seed=context.obj, formats=wanted or drawing.ALL_FORMATS,
+                    redraw=redraw, jobs=processes, on_figure=on_figure,
+                )  # fmt: skip
+            answers = [figure.as_json() for figure in drawn]
+    if as_json:
+        _print_json({"figures": answers})
+    else:
+        lines = figure_text.list_lines(answers) if list_only else figure_text.drawn_lines(answers, str(out))
+        _print_lines(lines)
+    return int(any(answer.get("verdict") == "REFUTED" for answer in answers))
+
+
+@app.command(epilog="Example: stablessm report --mutants --out build/report")
+def report(
+    context: typer.Context,
+    level: Annotated[Level, typer.Option(help="Of figures and statements; quick: 4 minutes.")] = Level.quick,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Check falsified variants too; all must fail.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.pdf.")] = Path("build/report"),
+    figures: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the figures; made where the data are not there.")
+    ] = Path("build/figures"),
+    jobs: Jobs = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger, the figures and the files as JSON.")] = (
+        False
+    ),
+) -> int:
+    """Gather verdicts, figures and tables into one page, report.html, and report.pdf.
+
+    Exit codes as those of verify, and 1 where the data of a figure refute what it says.
+    """
+    processes = _jobs(jobs)
+    from figures import drawing, report_page
+    from proofs_check import ledger
+    from proofs_check import report as ledger_report
+
+    with _checking_input():
+        ledger_report.check_writable(out, report_page.FILES)
+        with _bar() as on_figure:
+            drawn = drawing.draw_figures(
+                (), figures, level=level.value, seed=context.obj, jobs=processes, on_figure=on_figure
+            )
+    with _progress(quiet=as_json) as on_progress:
+        result = ledger.verify(
+            level=level.value, mutants=mutants, jobs=processes, seed=context.obj, on_progress=on_progress
+        )
+    with _checking_input():
+        paths = report_page.write_report(result, drawing.kept_figures(figures), out)
+    if as_json:
+        files = [str(path) for path in paths]
+        answers = [figure.as_json() for figure in drawn]
+        _print_json({"ledger": ledger_report.as_json(result), "figures": answers, "files": files})
+    else:
+        _print_lines([ledger_report.state_line(result), *(f"Report: {path}" for path in paths)])
+    return result.exit_code() or int(any(figure.finding.verdict.name == "REFUTED" for figure in drawn))
+
+
+@app.command(epilog="Example: stablessm demo curse")
+def demo(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The demo to open; a page of all without.")] = None,
+    port: Annotated[str, typer.Option(metavar="N", help="Where to serve; the next free one if it is in use.")] = "2718",
+    host: Annotated[str, typer.Option(help="0.0.0.0: for everybody who can reach this machine.")] = "127.0.0.1",
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the demos and serve none.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """Serve the interactive lessons on this machine and open a browser; Ctrl-C ends it."""
+    from figures.demos import server
+
+    number = parse_count("--port", port, least=0)
+    with _checking_input():
+        demos = server.DEMOS if name is None else (server.demo(name),)
+        if not (list_only or as_json):
+            return server.serve(name, port=number, host=host, open_browser=not no_browser)
+    if as_json:
+        _print_json({"demos": [{"name": one.name, "title": one.title, "about": one.about} for one in demos]})
+    else:
+        _print_lines(f"{one.name:<16}{one.title}. {one.about}" for one in demos)
+
+
 # Arguments
 
 
@@ -663,6 +774,10 @@ def parse_count(option: str, text: str, least: int) -> int:
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < least:
         raise BadInput(f"{option} {_quoted(text)}: a whole number of at least {least} is needed")
     return int(text)
+
+
+def _jobs(text: str | None) -> int | None:
+    return None if text is None else parse_count("--jobs", text, least=1)
 
 
 def parse_constants(settings: Sequence[str]) -> dict[str, str]:

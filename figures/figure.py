@@ -110,11 +110,14 @@ class FigureKind(Generic[D]):
     shares: str = ""
     alone: bool = False
 
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "title": self.title, "shows": self.shows, "claims": list(self.claims)}
+
 
 def figure_kind(name: str) -> FigureKind[Any]:
     """The figure of a name. Raises ValueError for one that does not exist."""
     if name not in KINDS:
-        raise ValueError(f"figure {shown(name)}: no such figure; allowed: all, {', '.join(KINDS)}")
+        raise ValueError(f"figure {shown(name)!r}: no such figure; allowed: all, {', '.join(KINDS)}")
     return importlib.import_module(KINDS[name]).FIGURE
 
 

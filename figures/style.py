@@ -82,7 +82,7 @@ _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "stablessm",
     "axes.unicode_minus": True,
 }
-_NO_DATES: Mapping[str, Mapping[str, Any]] = {
+NO_DATES: Mapping[str, Mapping[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "svg": {"Date": None, "Creator": None},
@@ -126,12 +126,12 @@ def looks(columns: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes folder/name.png, .pdf and .svg, each as a whole. Raises ValueError where that fails."""
+def write_figure(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Writes folder/name.png, .pdf and .svg, or some of them, each as a whole. Raises ValueError where that fails."""
     paths = []
-    for kind in FORMATS:
+    for kind in formats:
         buffer = io.BytesIO()
         with style():
-            figure.savefig(buffer, format=kind, metadata=dict(_NO_DATES[kind]))
+            figure.savefig(buffer, format=kind, metadata=dict(NO_DATES[kind]))
         paths.append(write_file(folder / f"{name}.{kind}", buffer.getvalue()))
     return paths

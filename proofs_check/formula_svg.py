@@ -30,22 +30,23 @@ class FormulaSheet:
         self._glyphs: dict[str, tuple[str, str]] = {}
         self._drawn: dict[str, str] = {}
 
-    def svg(self, latex: str) -> str:
-        """The formula as an inline <svg>; as plain code where mathtext cannot read it."""
-        if latex not in self._drawn:
+    def svg(self, latex: str, *, inline: bool = False) -> str:
+        """The formula as an inline <svg>; as plain code where mathtext cannot read it. inline: for a line of text."""
+        set_as = latex if inline else displayed(latex)
+        if set_as not in self._drawn:
             try:
-                self._drawn[latex] = self._draw(latex)
+                self._drawn[set_as] = self._draw(latex, set_as)
             except ValueError:
-                self._drawn[latex] = f"<code>{escape(latex)}</code>"
-        return self._drawn[latex]
+                self._drawn[set_as] = f"<code>{escape(latex)}</code>"
+        return self._drawn[set_as]
 
     def definitions(self) -> str:
         """A hidden <svg> with every glyph that the formulas use."""
         paths = "".join(f'<path id="{name}" d="{data}"/>' for name, data in self._glyphs.values())
         return f'<svg width="0" height="0" aria-hidden="true" class="glyphs"><defs>{paths}</defs></svg>'
 
-    def _draw(self, latex: str) -> str:
-        text = f"${displayed(latex)}$"
+    def _draw(self, latex: str, set_as: str) -> str:
+        text = f"${set_as}$"
         width, height, descent = self._text_to_path.get_text_width_height_descent(text, self._font, ismath=True)
         placed, glyphs, rects = self._text_to_path.get_glyphs_mathtext(self._font, text)
         parts = []

@@ -32,8 +32,11 @@ def write_reports(result: LedgerResult, out: Path) -> list[Path]:
     return paths
 
 
-def check_writable(out: Path) -> None:
-    """Make the folder and try to write into it. Raises ValueError, before any work is done, where that fails."""
+def check_writable(out: Path, files: Sequence[str] = FILES) -> None:
+    """Make the folder and try to write into it. Raises ValueError, before any work is done, where that fails.
+
+    files: the names that are going to be written.
+    """
     probe = out / f".probe.{os.getpid()}"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -41,7 +44,7 @@ def check_writable(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ValueError(f"--out {str(out)!r}: cannot write there ({error.strerror}); give a writable folder") from None
-    for name in FILES:
+    for name in files:
         if (out / name).is_dir():
             raise ValueError(f"--out {str(out)!r}: {name} in it is a folder; give another folder")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,31 +23,46 @@ SIGNS = {
     Verdict.INCONCLUSIVE: "?",
 }
 
+TITLE = "What the StableSSM paper says, and what holds"
 STYLE = Path(__file__).with_name("report.css")
 
 
 def html(result: LedgerResult) -> str:
     """The whole page."""
     sheet = FormulaSheet()
-    style = STYLE.read_text(encoding="utf-8")
     shown = {claim.claim.id for claim in result.claims}
     body = [
-        "<h1>What the StableSSM paper says, and what holds</h1>",
+        f"<h1>{TITLE}</h1>",
         f'<p class="soft">{escape(_made(result))}</p>',
-        f'<p class="card{"" if result.as_expected else " alarm"}">{escape(state_line(result))}</p>',
-        _alarm(result),
+        state(result),
+        alarm(result),
         _failing(result, sheet, shown),
-        _contents(result),
+        "<h2>Contents</h2>",
+        contents(result),
         "<h2>The statements</h2>",
-        *(_claim(claim, sheet, shown) for claim in result.claims),
-        _end(result),
+        *(article(claim, sheet, shown) for claim in result.claims),
+        "<h2>Verdicts</h2>",
+        meanings(),
+        "<h2>Made with</h2>",
+        made_with(result),
     ]
+    return document("StableSSM: what holds", body, sheet)
+
+
+def document(title: str, body: Sequence[str], sheet: FormulaSheet) -> str:
+    """A page of these parts, with its style and the glyphs of its formulas inside."""
+    style = STYLE.read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>StableSSM: what holds</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"{sheet.definitions()}\n" + "\n".join(part for part in body if part) + "\n</body>\n</html>"
     )
+
+
+def state(result: LedgerResult) -> str:
+    """The sentence on the whole run."""
+    return f'<p class="card{"" if result.as_expected else " alarm"}">{escape(state_line(result))}</p>'
 
 
 def _made(result: LedgerResult) -> str:
@@ -60,22 +75,24 @@ def badge(verdict: Verdict) -> str:
     return f'<span class="badge {verdict.name}" title="{escape(verdict.value)}">{SIGNS[verdict]} {verdict.name}</span>'
 
 
-def _link(claim_id: str, shown: set[str]) -> str:
+def link(claim_id: str, shown: Collection[str]) -> str:
+    """The id of a claim, linked where the page shows the claim."""
     code = f"<code>{escape(claim_id)}</code>"
     return f'<a href="#{escape(claim_id)}">{code}</a>' if claim_id in shown else code
 
 
-def _alarm(result: LedgerResult) -> str:
+def alarm(result: LedgerResult) -> str:
+    """What is not as expected, nothing where all is."""
     items = [(claim.claim.id, line) for claim in result.claims for line in surprises(claim)]
     items += [(id, "not finished") for id in result.unfinished]
     if not items:
         return ""
     shown = {claim.claim.id for claim in result.claims}
-    rows = "".join(f"<li>{_link(id, shown)}: {escape(line)}</li>" for id, line in items)
+    rows = "".join(f"<li>{link(id, shown)}: {escape(line)}</li>" for id, line in items)
     return f'<section class="card alarm"><h3>Not as expected</h3><ul>{rows}</ul></section>'
 
 
-def _failing(result: LedgerResult, sheet: FormulaSheet, shown: set[str]) -> str:
+def _failing(result: LedgerResult, sheet: FormulaSheet, shown: Collection[str]) -> str:
     """The top of the page: printed statements that are false, each with its counterexample and what holds instead."""
     failing = failing_as_printed(result)
     if not failing:
@@ -83,7 +100,7 @@ def _failing(result: LedgerResult, sheet: FormulaSheet, shown: set[str]) -> str:
     cards = []
     for found in failing:
         claim = found.claim
-        instead = f"<p>What holds instead: {_link(claim.amended_by, shown)}</p>" if claim.amended_by else ""
+        instead = f"<p>What holds instead: {link(claim.amended_by, shown)}</p>" if claim.amended_by else ""
         cards.append(
             f'<section class="card"><h3>{badge(found.outcome.verdict)} {escape(claim.label)}: '
             f'<a href="#{escape(claim.id)}">{escape(claim.title)}</a></h3><p>{escape(claim.statement)}</p>'
@@ -93,8 +110,9 @@ def _failing(result: LedgerResult, sheet: FormulaSheet, shown: set[str]) -> str:
     return "<h2>What is false as printed</h2>" + "".join(cards)
 
 
-def _contents(result: LedgerResult) -> str:
-    parts = ['<h2>Contents</h2><nav class="contents">']
+def contents(result: LedgerResult) -> str:
+    """A link to each statement, under the label of the paper."""
+    parts = ['<nav class="contents">']
     for label, claims in by_label(result.claims).items():
         items = "".join(
             f"<li><span>{badge(claim.outcome.verdict)}</span>"
@@ -105,7 +123,8 @@ def _contents(result: LedgerResult) -> str:
     return "".join([*parts, "</nav>"])
 
 
-def _claim(result: ClaimResult, sheet: FormulaSheet, shown: set[str]) -> str:
+def article(result: ClaimResult, sheet: FormulaSheet, shown: Collection[str], more: str = "") -> str:
+    """A statement with all its evidence; more: HTML behind its verdict."""
     claim, outcome = result.claim, result.outcome
     mark = "as expected" if result.as_expected else f"NOT as expected, {claim.expected.name} was; see the top"
     kinds = {"printed": "as the paper prints it", "amended": "amended", "derived": "derived here"}
@@ -113,11 +132,12 @@ def _claim(result: ClaimResult, sheet: FormulaSheet, shown: set[str]) -> str:
         f'<article id="{escape(claim.id)}"><h3>{badge(outcome.verdict)} {escape(claim.title)}</h3>',
         f'<p class="soft">{escape(claim.label)} · {kinds[claim.kind.value]} · <code>{escape(claim.id)}</code></p>',
         f'<p>{escape(claim.statement)}</p><div class="formula">{sheet.svg(claim.latex)}</div>',
-        _hypotheses(claim),
+        hypotheses(claim),
         f"<p><strong>{outcome.verdict.name}</strong> ({mark}): {escape(outcome.reason)}</p>",
         f'<p class="soft">{outcome.verdict.name} means {escape(outcome.verdict.value)}.</p>',
-        f"<h4>Counterexample</h4>{_values(outcome.counterexample)}" if outcome.counterexample else "",
-        f"<p>What holds instead: {_link(claim.amended_by, shown)}</p>" if claim.amended_by else "",
+        more,
+        f"<h4>Counterexample</h4>{values(outcome.counterexample)}" if outcome.counterexample else "",
+        f"<p>What holds instead: {link(claim.amended_by, shown)}</p>" if claim.amended_by else "",
         "<h4>Routes</h4>",
         *(_route(route) for route in outcome.routes),
         _variants("Falsified variants, which the same routes must refute", result.mutants, "refuted", "NOT refuted"),
@@ -128,7 +148,8 @@ def _claim(result: ClaimResult, sheet: FormulaSheet, shown: set[str]) -> str:
     return "".join(parts)
 
 
-def _hypotheses(claim: Claim) -> str:
+def hypotheses(claim: Claim) -> str:
+    """The hypotheses of a statement as a list."""
     if not claim.hypotheses:
         return ""
     return "<h4>Hypotheses</h4><ul>" + "".join(f"<li>{escape(text)}</li>" for text in claim.hypotheses) + "</ul>"
@@ -136,10 +157,10 @@ def _hypotheses(claim: Claim) -> str:
 
 def _route(route: RouteResult) -> str:
     head = f"{badge(route.verdict)} <strong>{escape(route.name)}</strong>"
-    values = dict(route.details)
+    found = dict(route.details)
     if route.counterexample:
-        values["counterexample"] = route.counterexample
-    computed = f"<details><summary>what was computed</summary>{_values(values)}</details>" if values else ""
+        found["counterexample"] = route.counterexample
+    computed = f"<details><summary>what was computed</summary>{values(found)}</details>" if found else ""
     return (
         f'<div class="route">{head} <span class="soft">{escape(route.method.value)}, {route.seconds:.2f} s</span>'
         f"<p>{escape(route.summary)}</p>{computed}</div>"
@@ -173,8 +194,9 @@ def _derivation(claim: Claim) -> str:
     return f"<details><summary>Derivation</summary>{texts}</details>" if texts else ""
 
 
-def _values(values: Mapping[str, Any] | None) -> str:
-    rows = [f"<dt>{escape(str(key))}</dt><dd>{escape(_text(value))}</dd>" for key, value in (values or {}).items()]
+def values(given: Mapping[str, Any] | None) -> str:
+    """Names and JSON values."""
+    rows = [f"<dt>{escape(str(key))}</dt><dd>{escape(_text(value))}</dd>" for key, value in (given or {}).items()]
     return f"<dl>{''.join(rows)}</dl>"
 
 
@@ -182,7 +204,12 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _end(result: LedgerResult) -> str:
-    meanings = "".join(f"<li>{badge(verdict)} {escape(verdict.value)}</li>" for verdict in Verdict)
-    made = {**result.versions, "level": result.level, "seed": str(result.seed), "number type": "float64, on the CPU"}
-    return f"<h2>Verdicts</h2><ul>{meanings}</ul><h2>Made with</h2>{_values(made)}"
+def meanings() -> str:
+    """What each verdict means."""
+    return "<ul>" + "".join(f"<li>{badge(verdict)} {escape(verdict.value)}</li>" for verdict in Verdict) + "</ul>"
+
+
+def made_with(result: LedgerResult) -> str:
+    """Versions and settings of the run."""
+    more = {"level": result.level, "seed": str(result.seed), "number type": "float64, on the CPU"}
+    return values({**result.versions, **more})

@@ -48,7 +48,7 @@ def load_claims(loader: str) -> Mapping[str, Claim]:
 def serve(connection: Connection, loader: str, full: bool, seed: int) -> None:
     """Answer every Task that comes over `connection` by an Outcome, until the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the ledger ends its workers itself
-    _end_with_parent()
+    end_with_parent()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     sys.stdout.flush()
@@ -69,7 +69,7 @@ def serve(connection: Connection, loader: str, full: bool, seed: int) -> None:
         connection.send(examine(claim, task.variant(claim), context))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Leave at once when the parent dies, even in the middle of a task."""
     parent = multiprocessing.parent_process()
     if parent is None:

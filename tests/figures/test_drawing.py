@@ -1,0 +1,180 @@
+"""Figures computed, kept and written; every one of them is made once, at the quick level."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import figures.drawing as drawing
+from figures.drawing import ALL_FORMATS, chosen, draw_figures, kept_figures, told, write
+from figures.figure import KINDS, Kept, figure_kind, from_json, load, save, to_json
+from figures.style import FORMATS, PAGE, new_figure, style
+from figures.table_files import TABLE_FORMATS
+
+ROOT = Path(__file__).parents[2]
+TOGETHER, ALONE = drawing._groups(list(KINDS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [*TOGETHER, *ALONE], ids="+".join)
+def test_every_figure_is_made_at_the_quick_level(group: tuple[str, ...], tmp_path: Path) -> None:
+    for name in group:
+        kind = figure_kind(name)
+        data = kind.compute("quick", seed=0, folder=tmp_path / "work")
+        assert isinstance(data, kind.data)
+        again = from_json(kind.data, json.loads(json.dumps(to_json(data), allow_nan=False)))
+        assert to_json(again) == to_json(data)
+        text = told(kind, data)
+        assert kind.finding(data).verdict.name in text
+        assert "$" not in text
+        assert len(text) > 150, "a caption says what was computed and with what settings"
+        paths = write(kind, again, tmp_path)
+        ends = {path.suffix[1:] for path in paths}
+        assert ends >= {"txt"} | (set() if kind.size is None else set(FORMATS))
+        assert kind.size is not None or ends >= set(TABLE_FORMATS)
+        check_pictures(kind, data, tmp_path)
+
+
+def check_pictures(kind: Any, data: Any, folder: Path) -> None:
+    """Size as said, fonts inside, no picture of letters, and the same on a part of a page."""
+    if kind.size is None:
+        return
+    width, height = kind.size(data)
+    assert width <= PAGE
+    png = (folder / f"{kind.name}.png").read_bytes()
+    assert struct.unpack(">II", png[16:24]) == (pytest.approx(300 * width, abs=1), pytest.approx(300 * height, abs=1))
+    pdf = (folder / f"{kind.name}.pdf").read_bytes()
+    assert b"/FontFile2" in pdf, "the fonts are embedded"
+    assert b"/Type3" not in pdf
+    svg = (folder / f"{kind.name}.svg").read_text(encoding="utf-8")
+    assert "<text" in svg, "text stays text"
+    assert not re.search(r'(href|src)="https?:', svg)
+    with style():
+        page = new_figure(8.27, 11.69)
+        kind.draw(data, page.subfigures())
+        page.canvas.draw()
+
+
+def test_names_are_chosen_in_the_order_of_the_report() -> None:
+    assert chosen([]) == chosen(["all"]) == chosen(["modulus", "all"]) == list(KINDS)
+    assert chosen(["modulus", "parameterizations", "modulus"]) == ["parameterizations", "modulus"]
+    with pytest.raises(ValueError, match="figure 'x': no such figure; allowed: all, "):
+        chosen(["modulus", "x"])
+
+
+def test_what_shares_a_computation_is_made_by_one_worker_and_a_measurement_alone() -> None:
+    assert ("gradient-over-weight", "training-loss", "learning-rates") in [
+        tuple(name for name in group if name != "table-2") for group in TOGETHER
+    ]
+    assert ALONE == [("throughput",)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    seen: list[tuple[int, int, str]] = []
+    found = draw_figures(["modulus"], folder, seed=3, on_figure=lambda *step: seen.append(step))
+    assert [figure.name for figure in found] == ["modulus"]
+    assert found[0].computed
+    assert seen[-1] == (1, 1, "")
+    assert json.loads(json.dumps(found[0].as_json(), allow_nan=False))["settings"]["seed"] == 3
+    return folder
+
+
+def test_data_are_kept_with_their_settings_and_not_computed_again(made: Path) -> None:
+    path = made / "modulus.json"
+    before = path.stat().st_mtime_ns
+    assert not draw_figures(["modulus"], made, seed=3)[0].computed
+    assert path.stat().st_mtime_ns == before
+    assert load(figure_kind("modulus"), made).settings == drawing.settings("quick", 3)
+
+
+def test_a_picture_is_drawn_again_from_any_data(made: Path, tmp_path: Path) -> None:
+    kind = figure_kind("modulus")
+    kept = load(kind, made)
+    save(kind, Kept({**kept.settings, "code": "older", "level": "full"}, kept.data), tmp_path)
+    (found,) = draw_figures(["modulus"], tmp_path, formats=("svg",), redraw=True)
+    assert not found.computed
+    assert [path.name for path in found.files] == ["modulus.json", "modulus.txt", "modulus.svg"]
+    assert (tmp_path / "modulus.svg").read_bytes() == (made / "modulus.svg").read_bytes()
+    assert kept_figures(tmp_path, ["modulus"])[0][1].settings["code"] == "older"
+
+
+def test_data_of_other_code_level_or_seed_are_not_taken(made: Path) -> None:
+    kind = figure_kind("modulus")
+    for change in ({"code": "older"}, {"level": "full"}, {"seed": 4}, {"versions": {}}):
+        task = drawing._Task(made, {**drawing.settings("quick", 3), **change}, ALL_FORMATS)
+        assert drawing._kept(task, kind) is None
+    assert drawing._kept(drawing._Task(made, drawing.settings("quick", 3), ALL_FORMATS), kind) is not None
+
+
+def test_redraw_without_data_says_which_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"modulus\.json: cannot be read"):
+        draw_figures(["modulus"], tmp_path, redraw=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": ["x"]}, "figure 'x': no such figure"),
+        ({"level": "x"}, "level: 'x'"),
+        ({"formats": ("gif",)}, "format: 'gif'"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    names = change.pop("names", ["modulus"])
+    with pytest.raises(ValueError, match=message) as error:
+        draw_figures(names, tmp_path / "out", **change)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="--out"):
+        draw_figures(["modulus"], tmp_path / "file")
+    (tmp_path / "modulus.pdf").mkdir()
+    with pytest.raises(ValueError, match=r"modulus\.pdf in it is a folder"):
+        draw_figures(["modulus"], tmp_path)
+
+
+def test_a_figure_that_cannot_be_computed_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("scikit-learn is needed")
+
+    kind = figure_kind("modulus")
+    monkeypatch.setattr(drawing, "_make", lambda task, found: refuse() if found is kind else found.name)
+    task = drawing._Task(tmp_path, None, ALL_FORMATS)
+    outcomes = drawing._make_group(task, ["modulus", "parameterizations"])
+    assert outcomes == [("modulus", "scikit-learn is needed"), ("parameterizations", "parameterizations")]
+
+
+@pytest.mark.slow
+def test_an_interruption_ends_every_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stablessm", "figures", "stability-margin", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    deadline = time.monotonic() + 60
+    while not children(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1.0)  # the worker imports or computes
+    workers = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
