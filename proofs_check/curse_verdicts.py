@@ -8,20 +8,17 @@ that decays like a power; and E(0) = 0 if the range of f holds the rates for eve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from numerics.curse import CurseRow, CurseTable
 from numerics.reparameterization import Reparameterization
 from proofs_check.claim import Verdict
 from proofs_check.decide import decide
+from proofs_check.tendency import tendency
 
-_GROWN = 2.0
-"""Diverging: the lower end at the largest m exceeds the upper end at the smallest so many times."""
-_SETTLED = 1.25
-"""Bounded: the upper end at the largest m exceeds every earlier lower end at most so many times."""
 _SHRUNK = 0.5
 """Approximating: E_m(0) at the largest m is at most so much of that at the smallest."""
 _REACHES_BOUNDARY = {"plain": ("direct", "relu"), "unit-norm": ("direct",)}
@@ -92,7 +89,7 @@ def _by_theorem(table: CurseTable, row: CurseRow, complete: bool | None) -> _Ans
     if slow and row.modes == "plain" and {"U", "c"} <= set(row.groups):
         reason = "U and c move together, which costs β²/(2 min|λ|) at least, and min|λ| → 0, whatever f is"
         return False, False, Verdict.PROVED, reason, "all-weights-lower-bound"
-    if "w" in row.groups and decide(row.reparam).stable is not True:
+    if "w" in row.groups and not _is_stable(row.reparam):
         return None
     ending = "" if complete else ", but E(0) > 0: the range of f does not hold the rates"
     if row.groups == ("w",) and row.modes == "plain":
@@ -103,11 +100,20 @@ def _by_theorem(table: CurseTable, row: CurseRow, complete: bool | None) -> _Ans
     return None
 
 
+@cache
+def _is_stable(reparam: str) -> bool:
+    """Whether f is proved to be a stable reparameterization."""
+    return decide(reparam).stable is True
+
+
 def _by_numbers(rows: Sequence[CurseRow], complete: bool | None) -> _Answer:
     dims = sorted({row.m for row in rows})
     if len(dims) < 3:
         return None, None, Verdict.INCONCLUSIVE, f"{len(dims)} values of m show no tendency; give three or more", None
-    answers = {beta: _tendency([row for row in rows if row.beta == beta]) for beta in sorted({r.beta for r in rows})}
+    answers = {
+        beta: tendency({row.m: (row.lower, row.upper) for row in rows if row.beta == beta})
+        for beta in sorted({row.beta for row in rows})
+    }
     diverging = [beta for beta, answer in answers.items() if answer is False]
     if diverging:
         reason = f"E_m({diverging[0]:g}) grows from m = {dims[0]} to m = {dims[-1]}"
@@ -123,12 +129,3 @@ def _by_numbers(rows: Sequence[CurseRow], complete: bool | None) -> _Answer:
     if by_dim[-1].initial > _SHRUNK * by_dim[0].initial:
         return True, None, Verdict.SUPPORTED, "E_m(β) is bounded, but E_m(0) does not shrink", None
     return True, True, Verdict.SUPPORTED, f"E_m(β) settles and E_m(0) shrinks up to m = {dims[-1]}", None
-
-
-def _tendency(rows: Sequence[CurseRow]) -> bool | None:
-    """Of E_m(β) for one β: True where it is bounded as far as one sees, False where it grows, None where unclear."""
-    rows = sorted(rows, key=lambda row: row.m)
-    last = rows[-1]
-    if math.isinf(last.lower) or last.lower > _GROWN * rows[0].upper:
-        return False
-    return True if last.upper <= _SETTLED * max(row.lower for row in rows[:-1]) else None
