@@ -24,19 +24,19 @@ from numpy.typing import NDArray
 from figures.style import COLUMN, PAGE, looks, new_figure, style, write_figure
 from numerics.arguments import shown_path
 from numerics.store import write_file
-from numerics.training_table import RunRecord, TrainingTable, variant_name
 from proofs_check.train_answer import cells_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from numerics.training_table import RunRecord, TrainingTable
 
 MOST_COLUMNS = 8
 """That can be told apart in one picture."""
 POINTS = 60
 """Of a curve at most: its steps are gathered in so many stretches of equal length."""
 QUANTITIES = ("gradient_over_weight", "train_loss")
-
-_TITLES = {"gradient_over_weight": "max |gradient|/|weight|", "train_loss": "training loss"}
+TITLES = {"gradient_over_weight": "max |gradient|/|weight|", "train_loss": "training loss"}
 _CURVE = ("quantity", "learning_rate", "column", "seeds", "finished")
 _POINT = ("step", "median", "least", "largest", "alive")
 
@@ -119,15 +119,19 @@ def two_rates(records: Sequence[RunRecord]) -> tuple[float, ...]:
     return tuple(rates[start : start + 2])
 
 
-def compute(records: Sequence[RunRecord], rates: Sequence[float] = ()) -> TrainingCurves:
+def compute(
+    records: Sequence[RunRecord], rates: Sequence[float] = (), quantities: Sequence[str] = QUANTITIES
+) -> TrainingCurves:
     """The curves of all columns at the rates (none: `two_rates`), over the seeds."""
+    from numerics.training_table import variant_name  # needs torch
+
     wanted = tuple(rates) or two_rates(records)
     edges = _edges(max(len(record.curves[QUANTITIES[0]]) for record in records))
     groups: dict[tuple[float, str], list[RunRecord]] = {}
     for record in records:
         groups.setdefault((record.run.learning_rate, variant_name(record.run.kind)), []).append(record)
     curves = []
-    for quantity in QUANTITIES:
+    for quantity in quantities:
         for rate in wanted:
             for column in dict.fromkeys(name for _, name in groups):
                 runs = groups[rate, column]
@@ -212,25 +216,32 @@ def _read_points(lines: Sequence[Mapping[str, str]]) -> tuple[tuple[Point, ...],
 
 def plot(data: TrainingCurves, axes: NDArray[np.object_]) -> None:
     """Draws on axes (2, rates): gradient over weight above, on one scale, and loss below, each on its own."""
-    look = looks(data.columns)
     for row, quantity in zip(axes, QUANTITIES, strict=True):
         together = [curve for curve in data.curves if curve.quantity == quantity]
         for ax, rate in zip(row, data.rates, strict=True):
             some = [curve for curve in together if curve.learning_rate == rate]
-            low, high = _limits(together if quantity == QUANTITIES[0] else some)
-            ax.set(yscale="log", ylim=(low, high), xlim=(0, _last(together)))
-            ax.grid(axis="y")
-            ax.set_axisbelow(True)
-            for curve in some:
-                _draw(ax, curve, look[curve.column], (low, high))
-        row[0].set_ylabel(_TITLES[quantity])
+            plot_curves(ax, some, looks(data.columns), together if quantity == QUANTITIES[0] else some)
+            ax.set_xlim(0, last_step(together))
+        row[0].set_ylabel(TITLES[quantity])
     titles = [_title(data, rate) for rate in data.rates]
     for ax, title, below in zip(axes[0], titles, axes[1], strict=True):
         ax.set_title("\n".join([*title, *[""] * (max(map(len, titles)) - len(title))]))
         below.set_xlabel("step")
 
 
-def _last(curves: Sequence[Curve]) -> float:
+def plot_curves(
+    ax: Axes, curves: Sequence[Curve], look: Mapping[str, Mapping[str, Any]], scale: Sequence[Curve]
+) -> None:
+    """Draws curves of one quantity and rate against the step; `scale`: those that decide the range of the values."""
+    low, high = _limits(scale)
+    ax.set(yscale="log", ylim=(low, high), xlim=(0, last_step(curves)))
+    ax.grid(axis="y")
+    ax.set_axisbelow(True)
+    for curve in curves:
+        _draw(ax, curve, look[curve.column], (low, high))
+
+
+def last_step(curves: Sequence[Curve]) -> float:
     """The last step of any curve."""
     return max((point.step for curve in curves for point in (*curve.points, *curve.ends)), default=1.0)
 

@@ -90,6 +90,11 @@ def machine(cores: int) -> dict[str, Any]:
     }
 
 
+def gpu_name() -> str | None:
+    """The name of the CUDA device that work goes to, None without one."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 # Against the H2-optimal reduction
 
 

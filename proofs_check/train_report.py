@@ -60,6 +60,11 @@ def train_answers(rows: Sequence[Row], chance: float | None = None) -> list[dict
     return [{"question": q, "verdict": verdict, "answer": text} for q, (verdict, text) in answers.items()]
 
 
+def trainable_widths(rows: Sequence[Row], chance: float, column: str) -> list[int]:
+    """For each seed that has all its runs the most consecutive learning rates at which a column trains."""
+    return _Table(rows, chance).widths(column)
+
+
 @dataclass(frozen=True)
 class _Table:
     """The runs of one optimizer."""
@@ -157,7 +162,7 @@ class _Compared:
         return (same and self.equal_counts) or (self.corrected_p <= _LEVEL and self.found.rank_biserial > 0)
 
 
-def _against(others: Sequence[str], compare: Callable[[str], PairedComparison]) -> list[_Compared]:
+def compared_with(others: Sequence[str], compare: Callable[[str], PairedComparison]) -> list[_Compared]:
     from numerics.paired import holm
 
     found = [compare(other) for other in others]
@@ -165,7 +170,7 @@ def _against(others: Sequence[str], compare: Callable[[str], PairedComparison]) 
     return [_Compared(*parts) for parts in zip(others, found, adjusted, strict=True)]
 
 
-def _smallest(compared: Sequence[_Compared]) -> _Answer:
+def smallest_of(compared: Sequence[_Compared]) -> _Answer:
     """Is the first smaller than all: yes, no, or not decided, with the comparisons."""
     text = "; ".join(map(str, compared))
     least = max(2.0 ** (1 - one.found.pairs) for one in compared)
@@ -189,7 +194,7 @@ def _compared_widths(table: _Table, first: str, others: Sequence[str]) -> list[_
     def negative(column: str) -> list[int]:
         return [-n for n in table.widths(column)]
 
-    compared = _against(others, lambda other: compare_paired(negative(first), negative(other)))
+    compared = compared_with(others, lambda other: compare_paired(negative(first), negative(other)))
     inside = max(table.widths(first)) < len(table.rates)
     return [replace(one, equal_counts=inside) for one in compared]
 
@@ -231,7 +236,7 @@ def _ratio(table: _Table) -> _Answer:
         centre = [log_ratio(other, seed) for seed in table.seeds]
         return compare_paired([_exp(value) for value in centre], [_exp(-value) for value in centre], ratio=True)
 
-    verdict, text = _smallest(_against(table.others, compare))
+    verdict, text = smallest_of(compared_with(table.others, compare))
     return verdict, (
         f"{best}: {text} (per seed the median over {len(table.rates)} rates, a run that diverged having the largest; "
         "the measure depends on the unit and the origin of w: claims training-start-ratio, training-ratio-origin)"
@@ -249,7 +254,7 @@ def _range(table: _Table) -> _Answer:
     best = table.best_columns[0]
     if not any(max(table.widths(column)) for column in table.columns):
         return _nothing("no column trains at any rate")
-    verdict, text = _smallest(_compared_widths(table, best, table.others))
+    verdict, text = smallest_of(_compared_widths(table, best, table.others))
     seen = ", ".join(f"{column} {median(table.widths(column)):g}" for column in table.columns)
     ends = [
         f"{rate:g} ({', '.join(found)})"
@@ -292,8 +297,8 @@ def _largest_rate(table: _Table) -> _Answer:
     if rate is None:
         return _nothing("no column trains at any rate in most seeds")
     best, ours = table.best_columns[0], table.losses(table.best_columns[0], rate)
-    compared = _against(table.others, lambda other: compare_paired(ours, table.losses(other, rate), ratio=True))
-    verdict, text = _smallest(compared)
+    compared = compared_with(table.others, lambda other: compare_paired(ours, table.losses(other, rate), ratio=True))
+    verdict, text = smallest_of(compared)
     return verdict, f"test losses at {rate:g}, the largest rate at which in most seeds a column trains, {best}: {text}"
 
 
@@ -309,7 +314,7 @@ def _lost(table: _Table, by_start: bool) -> _Answer:
     widths = [table.widths(column) for column in (more, fewer)]
     if not any(map(max, widths)):
         return _nothing(f"neither {more} nor {fewer} trains at any rate")
-    verdict, text = _smallest(_compared_widths(table, more, [fewer]))
+    verdict, text = smallest_of(_compared_widths(table, more, [fewer]))
     lost = [
         sum(math.isnan(loss) for rate in table.rates for loss in table.losses(column, rate)) for column in (more, fewer)
     ]
@@ -366,7 +371,7 @@ def _unit_norm(table: _Table) -> _Answer:
         return _nothing(f"no column {ours if ours not in table.columns else 'of best with plain modes'}")
     best = table.best_columns[0]
     found = compare_paired(table.own_losses(ours), table.own_losses(best), ratio=True)
-    verdict, text = _smallest([_Compared(best, found, found.p_value)])
+    verdict, text = smallest_of([_Compared(best, found, found.p_value)])
     return verdict, f"test losses of {ours} at {table.own_rate(ours):g}, {best} at {table.own_rate(best):g}: {text}"
 
 
