@@ -202,9 +202,9 @@ def caption(data: Moduli) -> str:
         "rigorous enclosures by interval arithmetic over the whole line, most narrower than the marker (rings within "
         "each other: equal g*); lines: the closed forms, derived symbolically and independently. Those are, left, "
         f"{_forms(data, 'continuous')}; right, {_forms(data, 'discrete')}. A stable f has a g* that is continuous and "
-        "tends to 0 with β; lines at the upper edge: g*(β) = ∞ for every β > 0. -(2+sin(w²)) is bounded away from 0 and ∞ and yet not "
-        "stable: its g* is 2 for every β > 0. In discrete time best needs b > 1/2: with the printed b = 1/2 it starts "
-        "on the boundary."
+        "tends to 0 with β; lines at the upper edge: g*(β) = ∞ for every β > 0. -(2+sin(w²)) is bounded away from 0 "
+        "and ∞ and yet not stable: its g* is 2 for every β > 0. In discrete time best needs b > 1/2: with the printed "
+        "b = 1/2 it starts on the boundary."
     )
 
 

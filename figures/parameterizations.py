@@ -197,7 +197,7 @@ def caption(data: Parameterizations) -> str:
         "which best with b = 1/2 touches at w = 0 and tanh approaches), and the gradient scale |f'|/f² of Theorem 3.6, "
         "the slope of the memory time τ, by central differences. Below: the scale against τ, where direct has τ², exp "
         "τ, best 2√(a(τ - b)) and reciprocal a; and the scale over |w|, which training sees relative to the weight. "
-        "best has the constant 2a; all others grow with τ or with 1/|w|. That ratio depends on the origin of w: "
+        "best has the constant 2a, and of the others none has a constant. That ratio depends on the origin of w: "
         "-exp(w+5) is exp moved by 5, with the same scale at every τ, but another ratio."
     )
 

@@ -36,7 +36,7 @@ RADII = {"quick": (1e-3, 1e-2, 1e-1, 2.0), "full": tuple(1e-3 * 2.0**k for k in 
 UNIT_NORM = {"quick": ("exp",), "full": ("softplus", "exp", "best:b=0.1")}
 SEARCH = {"quick": (2, 15), "full": (12, 40)}
 """Starts and steps of the search for the lower ends: fewer make a bracket wider, not wrong."""
-SHARES = (0.5, 0.99, 1.001)
+SHARES = {"quick": (0.01, 0.1, 0.99, 1.001), "full": (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.001)}
 """Of min|λ|, where direct is looked at."""
 RANDOM_RADII = tuple(1e-3 * 2.0 ** (k / 2) for k in range(23))
 ROWS = ("only w moves", "all weights move", "random moves")
@@ -128,7 +128,7 @@ def _band(target: Target, f: str, modes: str, groups: str, m: int, level: str, s
 
     model = explicit_model(target, m, f, modes)
     margin = float(model.stability_margin)
-    betas = [share * margin for share in SHARES] if f == "direct" else RADII[level]
+    betas = [share * margin for share in SHARES[level]] if f == "direct" else RADII[level]
     starts, steps = SEARCH[level]
     moved = ("w",) if groups == "w" else None
     found = linear_perturbed_error(model, target, betas, groups=moved, starts=starts, steps=steps, seed=seed)

@@ -121,6 +121,11 @@ def printed_and_not_refuted(result: LedgerResult) -> list[ClaimResult]:
     return [found for found in claims if found.outcome.verdict is not Verdict.REFUTED]
 
 
+def holding_heading(found: Sequence[ClaimResult]) -> str:
+    """Of the list of these statements."""
+    return "What holds as printed" if all(c.outcome.verdict.holds for c in found) else "Not refuted as printed"
+
+
 # Sentences
 
 

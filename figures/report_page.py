@@ -20,6 +20,7 @@ from figures.report_contents import (
     Item,
     abstract,
     amendments,
+    holding_heading,
     illustrations,
     items,
     printed_and_not_refuted,
@@ -141,7 +142,7 @@ def _what_holds(result: LedgerResult, sheet: FormulaSheet, shown: Collection[str
             for claim in holding
         )
         parts.append(
-            f'<section><h3 class="label">Not refuted as printed</h3><ul class="verdicts">{rows}</ul></section>'
+            f'<section><h3 class="label">{holding_heading(holding)}</h3><ul class="verdicts">{rows}</ul></section>'
         )
     return "".join(parts)
 

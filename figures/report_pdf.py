@@ -19,6 +19,7 @@ from figures.report_contents import (
     Item,
     abstract,
     amendments,
+    holding_heading,
     illustrations,
     items,
     printed_and_not_refuted,
@@ -100,7 +101,7 @@ def badge(verdict: Verdict) -> Run:
 
 
 def _title_page(flow: Flow, result: LedgerResult, found: Sequence[Item]) -> None:
-    flow.y += 26.0
+    flow.y += 8.0
     flow.paragraph(TITLE, Font(21.0, bold=True))
     flow.gap(4.0)
     flow.paragraph("A verification of the theory of StableSSM", Font(11.0, italic=True, colour=SOFT))
@@ -129,7 +130,7 @@ def _unexpected(flow: Flow, result: LedgerResult) -> None:
 
 
 def _contents(flow: Flow, result: LedgerResult, found: Sequence[Item], places: Mapping[str, int]) -> None:
-    flow.gap(18.0)
+    flow.gap(14.0)
     flow.need(90.0)
     flow.paragraph("Contents", _H1)
     flow.gap(4.0)
@@ -139,7 +140,7 @@ def _contents(flow: Flow, result: LedgerResult, found: Sequence[Item], places: M
     entries += [(f"{item.name}. {item.title}", 1) for item in found]
     entries += [("All statements", 0), ("How it was made", 0)]
     for text, depth in entries:
-        _entry(flow, text, places.get(text, 0), Font(9.5, bold=depth == 0), _INDENT * depth)
+        _entry(flow, text, places.get(text, 0), Font(9.2, bold=depth == 0), _INDENT * depth)
 
 
 def _entry(flow: Flow, text: str, page: int, font: Font, indent: float) -> None:
@@ -177,7 +178,7 @@ def _what_holds(flow: Flow, result: LedgerResult) -> None:
     if holding:
         flow.gap(8.0)
         flow.need(60.0)
-        flow.paragraph("Not refuted as printed", _H2)
+        flow.paragraph(holding_heading(holding), _H2)
         flow.rule(WHOLE, 0.5)
         flow.gap(4.0)
     for claim in holding:

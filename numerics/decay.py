@@ -35,6 +35,7 @@ WIDEST = 2.0
 
 _SMALLEST = 1e-300  # below it values lose digits to underflow
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
+_FASTEST = 100.0  # e^100 e-folds on a window are too many for any curve
 _DEEP = math.log(2.0)  # a later rise by more than this is an oscillation, not noise
 _STARTS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)
 _LATEST_POLYNOMIAL_START = 0.5
@@ -350,12 +351,15 @@ def _curvature(window: _Curve) -> _Fit:
     ratio = max(u[0] - u[middle], 1e-3) / t[middle] * (t[-1] - t[middle]) / max(u[middle] - u[-1], 1e-3)
     guess = math.log(ratio) * 2 / max(-u[-1], 1e-3)
 
+    def drops(x: Array) -> Array:  # z; the search may try a scale that would overflow
+        return np.asarray(np.exp(min(x[1] + math.log(t[-1]), _FASTEST)) * (t / t[-1]))
+
     def model(x: Array) -> Array:
         kappa = x[2] or 1e-300
-        return np.asarray(x[0] - np.log1p(np.maximum(kappa * np.exp(x[1]) * t, 1e-9 - 1)) / kappa)
+        return np.asarray(x[0] - np.log1p(np.maximum(kappa * drops(x), 1e-9 - 1)) / kappa)
 
     def jacobian(x: Array) -> Array:
-        z, kappa = np.exp(x[1]) * t, x[2]
+        z, kappa = drops(x), x[2]
         y = np.maximum(kappa * z, 1e-9 - 1)
         return np.stack([np.ones_like(t), -z / (1 + y), -(z**2) * _log1p_slope(y)], axis=1) * weight[:, None]
 
@@ -376,5 +380,6 @@ def _log1p_slope(y: Array) -> Array:
     """d/dy (log(1+y)/y), by its series near 0."""
     small = np.abs(y) < 1e-2
     safe = np.where(small, 1.0, y)
-    series = sum(((-1) ** k * k / (k + 1) * y ** (k - 1) for k in range(1, 9)), np.zeros_like(y))
+    near = np.where(small, y, 0.0)
+    series = sum(((-1) ** k * k / (k + 1) * near ** (k - 1) for k in range(1, 9)), np.zeros_like(y))
     return np.asarray(np.where(small, series, 1 / (safe * (1 + safe)) - np.log1p(safe) / safe**2))

@@ -30,23 +30,26 @@ class FormulaSheet:
         self._glyphs: dict[str, tuple[str, str]] = {}
         self._drawn: dict[str, str] = {}
 
-    def svg(self, latex: str, *, inline: bool = False) -> str:
-        """The formula as an inline <svg>; as plain code where mathtext cannot read it. inline: for a line of text."""
-        set_as = latex if inline else displayed(latex)
-        if set_as not in self._drawn:
+    def svg(self, latex: str) -> str:
+        """The formula as an inline <svg>; as plain code where mathtext cannot read it."""
+        if latex not in self._drawn:
             try:
-                self._drawn[set_as] = self._draw(latex, set_as)
+                self._drawn[latex] = self._draw(latex)
             except ValueError:
-                self._drawn[set_as] = f"<code>{escape(latex)}</code>"
-        return self._drawn[set_as]
+                self._drawn[latex] = f"<code>{escape(latex)}</code>"
+        return self._drawn[latex]
+
+    def lines(self, latex: str) -> str:
+        """The formula in parts, between which a line may end."""
+        return " ".join(self.svg(part) for part in parts_of(latex))
 
     def definitions(self) -> str:
         """A hidden <svg> with every glyph that the formulas use."""
         paths = "".join(f'<path id="{name}" d="{data}"/>' for name, data in self._glyphs.values())
         return f'<svg width="0" height="0" aria-hidden="true" class="glyphs"><defs>{paths}</defs></svg>'
 
-    def _draw(self, latex: str, set_as: str) -> str:
-        text = f"${set_as}$"
+    def _draw(self, latex: str) -> str:
+        text = f"${displayed(latex)}$"
         width, height, descent = self._text_to_path.get_text_width_height_descent(text, self._font, ismath=True)
         placed, glyphs, rects = self._text_to_path.get_glyphs_mathtext(self._font, text)
         parts = []
@@ -83,6 +86,19 @@ def displayed(latex: str) -> str:
         depth += {"{": 1, "}": -1}.get(part, 0)
         parts.append(r"\dfrac" if part == r"\frac" and depth == 0 else part)
     return "".join(parts)
+
+
+def parts_of(latex: str) -> list[str]:
+    r"""The formula cut at each \quad outside of braces, where every part can be drawn."""
+    depth, parts = 0, [""]
+    for part in re.split(r"(\\quad(?![a-zA-Z])|\\left(?![a-zA-Z])|\\right(?![a-zA-Z])|\\[{}]|[{}])", latex):
+        depth += {"{": 1, "}": -1, r"\left": 1, r"\right": -1}.get(part, 0)
+        if part == r"\quad" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += part
+    parts = [part.strip() for part in parts if part.strip()]
+    return parts if all(readable(part) for part in parts) else [latex]
 
 
 def _transform(x: float, y: float, scale: float) -> str:

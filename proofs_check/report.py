@@ -14,6 +14,7 @@ from proofs_check.ledger import ClaimResult, LedgerResult, VariantResult
 from proofs_check.outcome import RouteResult, json_value
 
 FILES = ("report.json", "report.md", "report.html")
+BEYOND = "Beyond the paper"
 
 
 def write_reports(result: LedgerResult, out: Path) -> list[Path]:
@@ -180,6 +181,11 @@ def by_label(results: Sequence[ClaimResult]) -> dict[str, list[ClaimResult]]:
     for result in sorted(results, key=lambda result: result.claim.label == "derived"):
         groups.setdefault(result.claim.label, []).append(result)
     return groups
+
+
+def heading(label: str) -> str:
+    """The label of the paper, or a heading for what it does not label."""
+    return BEYOND if label == "derived" else label
 
 
 def failing_as_printed(result: LedgerResult) -> list[ClaimResult]:

@@ -13,7 +13,8 @@ from proofs_check.derivation import derivations
 from proofs_check.formula_svg import FormulaSheet
 from proofs_check.ledger import ClaimResult, LedgerResult, VariantResult
 from proofs_check.outcome import RouteResult, json_value
-from proofs_check.report import brief, by_label, failing_as_printed, state_line, surprises
+from proofs_check.report import brief, by_label, failing_as_printed, heading, state_line, surprises
+from proofs_check.scripts import html_text
 
 SIGNS = {
     Verdict.PROVED: "✓",
@@ -44,7 +45,7 @@ def html(result: LedgerResult) -> str:
         "<h2>Verdicts</h2>",
         meanings(),
         "<h2>Made with</h2>",
-        made_with(result),
+        values(made_with(result)),
     ]
     return document("StableSSM: what holds", body, sheet)
 
@@ -88,7 +89,7 @@ def alarm(result: LedgerResult) -> str:
     if not items:
         return ""
     shown = {claim.claim.id for claim in result.claims}
-    rows = "".join(f"<li>{link(id, shown)}: {escape(line)}</li>" for id, line in items)
+    rows = "".join(f"<li>{link(id, shown)}: {html_text(line)}</li>" for id, line in items)
     return f'<section class="card alarm"><h3>Not as expected</h3><ul>{rows}</ul></section>'
 
 
@@ -103,8 +104,8 @@ def _failing(result: LedgerResult, sheet: FormulaSheet, shown: Collection[str]) 
         instead = f"<p>What holds instead: {link(claim.amended_by, shown)}</p>" if claim.amended_by else ""
         cards.append(
             f'<section class="card"><h3>{badge(found.outcome.verdict)} {escape(claim.label)}: '
-            f'<a href="#{escape(claim.id)}">{escape(claim.title)}</a></h3><p>{escape(claim.statement)}</p>'
-            f'<div class="formula">{sheet.svg(claim.latex)}</div>'
+            f'<a href="#{escape(claim.id)}">{html_text(claim.title)}</a></h3><p>{html_text(claim.statement)}</p>'
+            f'<div class="formula">{sheet.lines(claim.latex)}</div>'
             f"<p>Counterexample: <code>{escape(brief(found.outcome.counterexample, 300))}</code></p>{instead}</section>"
         )
     return "<h2>What is false as printed</h2>" + "".join(cards)
@@ -116,10 +117,10 @@ def contents(result: LedgerResult) -> str:
     for label, claims in by_label(result.claims).items():
         items = "".join(
             f"<li><span>{badge(claim.outcome.verdict)}</span>"
-            f'<a href="#{escape(claim.claim.id)}">{escape(claim.claim.title)}</a></li>'
+            f'<a href="#{escape(claim.claim.id)}">{html_text(claim.claim.title)}</a></li>'
             for claim in claims
         )
-        parts.append(f"<h4>{escape(label)}</h4><ul>{items}</ul>")
+        parts.append(f"<h4>{escape(heading(label))}</h4><ul>{items}</ul>")
     return "".join([*parts, "</nav>"])
 
 
@@ -129,11 +130,12 @@ def article(result: ClaimResult, sheet: FormulaSheet, shown: Collection[str], mo
     mark = "as expected" if result.as_expected else f"NOT as expected, {claim.expected.name} was; see the top"
     kinds = {"printed": "as the paper prints it", "amended": "amended", "derived": "derived here"}
     parts = [
-        f'<article id="{escape(claim.id)}"><h3>{badge(outcome.verdict)} {escape(claim.title)}</h3>',
-        f'<p class="soft">{escape(claim.label)} · {kinds[claim.kind.value]} · <code>{escape(claim.id)}</code></p>',
-        f'<p>{escape(claim.statement)}</p><div class="formula">{sheet.svg(claim.latex)}</div>',
+        f'<article id="{escape(claim.id)}"><h3>{badge(outcome.verdict)} {html_text(claim.title)}</h3>',
+        f'<p class="soft">{escape(heading(claim.label))} · {kinds[claim.kind.value]} · ',
+        f"<code>{escape(claim.id)}</code></p>",
+        f'<p>{html_text(claim.statement)}</p><div class="formula">{sheet.lines(claim.latex)}</div>',
         hypotheses(claim),
-        f"<p><strong>{outcome.verdict.name}</strong> ({mark}): {escape(outcome.reason)}</p>",
+        f"<p><strong>{outcome.verdict.name}</strong> ({mark}): {html_text(outcome.reason)}</p>",
         f'<p class="soft">{outcome.verdict.name} means {escape(outcome.verdict.value)}.</p>',
         more,
         f"<h4>Counterexample</h4>{values(outcome.counterexample)}" if outcome.counterexample else "",
@@ -152,18 +154,18 @@ def hypotheses(claim: Claim) -> str:
     """The hypotheses of a statement as a list."""
     if not claim.hypotheses:
         return ""
-    return "<h4>Hypotheses</h4><ul>" + "".join(f"<li>{escape(text)}</li>" for text in claim.hypotheses) + "</ul>"
+    return "<h4>Hypotheses</h4><ul>" + "".join(f"<li>{html_text(text)}</li>" for text in claim.hypotheses) + "</ul>"
 
 
 def _route(route: RouteResult) -> str:
-    head = f"{badge(route.verdict)} <strong>{escape(route.name)}</strong>"
+    head = f"{badge(route.verdict)} <strong>{html_text(route.name)}</strong>"
     found = dict(route.details)
     if route.counterexample:
         found["counterexample"] = route.counterexample
     computed = f"<details><summary>what was computed</summary>{values(found)}</details>" if found else ""
     return (
         f'<div class="route">{head} <span class="soft">{escape(route.method.value)}, {route.seconds:.2f} s</span>'
-        f"<p>{escape(route.summary)}</p>{computed}</div>"
+        f"<p>{html_text(route.summary)}</p>{computed}</div>"
     )
 
 
@@ -172,13 +174,13 @@ def _variants(title: str, variants: Sequence[VariantResult], passed: str, failed
         return ""
     items = []
     for result in variants:
-        item = f"<strong>{escape(result.variant.name)}</strong>"
+        item = f"<strong>{html_text(result.variant.name)}</strong>"
         item += f" <code>{escape(brief(json_value(result.variant.changes), 200))}</code>"
         if result.outcome is not None:
             ok = result.killed if passed == "refuted" else result.held
             declared = ok and result.verdict is Verdict.INCONCLUSIVE
             word = "undecided, as declared" if declared else passed if ok else failed
-            fate = f"{word}: {escape(result.outcome.reason)}"
+            fate = f"{word}: {html_text(result.outcome.reason)}"
             item += f"<br>{badge(result.outcome.verdict)} {fate}"
         items.append(f"<li>{item}</li>")
     if all(result.outcome is None for result in variants):
@@ -209,7 +211,7 @@ def meanings() -> str:
     return "<ul>" + "".join(f"<li>{badge(verdict)} {escape(verdict.value)}</li>" for verdict in Verdict) + "</ul>"
 
 
-def made_with(result: LedgerResult) -> str:
+def made_with(result: LedgerResult) -> dict[str, str]:
     """Versions and settings of the run."""
     more = {"level": result.level, "seed": str(result.seed), "number type": "float64, on the CPU"}
-    return values({**result.versions, **more})
+    return {**result.versions, **more}

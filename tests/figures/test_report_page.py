@@ -135,12 +135,14 @@ def test_printed_statements_that_hold_are_listed(result: LedgerResult) -> None:
     first, *_ = result.claims
     printed = replace(first, claim=replace(first.claim, kind=Kind.PRINTED))
     part = replace(result, claims=(printed,))
-    assert "Not refuted as printed✓ PROVEDToy: Sine" in Page(page(part, [])).text
+    assert "What holds as printed✓ PROVEDToy: Sine" in Page(page(part, [])).text
     assert "1 holds and 0 fail." in abstract(part, ())[1]
     undecided = replace(printed, outcome=replace(printed.outcome, verdict=Verdict.INCONCLUSIVE))
     part = replace(result, claims=(undecided,))
     assert "0 hold and 0 fail; 1 undecided." in abstract(part, ())[1]
-    assert "Not as expected" in Page(page(part, [])).text
+    text = Page(page(part, [])).text
+    assert "Not as expected" in text
+    assert "Not refuted as printed? INCONCLUSIVE" in text
 
 
 def test_interrupted_run_is_said(result: LedgerResult) -> None:

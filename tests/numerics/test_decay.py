@@ -1,6 +1,7 @@
 """The decay estimator: curves with a known truth, windows that cannot tell, invariances, coverage, bad arguments."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -241,3 +242,14 @@ def test_bad_times_in_one_line(times: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"^times: ") as caught:
         estimate_decay(times, np.ones(len(times)))
     assert "\n" not in str(caught.value)
+
+
+def test_peaks_of_three_heights_do_not_overflow() -> None:
+    """An oscillation with three kinds of peaks: on the way to the best curvature the search tries absurd time scales."""
+    times = np.array([4.0, 7, 9, 12, 15, 17, 20, 23, 25, 28, 31, 33, 36, 39])
+    heights = np.tile([0.44202516, 0.62222704, 1.85418603], 5)[:14]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = estimate_decay(times, heights * np.exp(-0.3113436105988292 * times), errors=1e-15)
+    assert found.verdict == "INCONCLUSIVE"
+    assert "noise" in found.reason

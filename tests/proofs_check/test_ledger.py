@@ -18,7 +18,7 @@ import pytest
 
 from proofs_check import ledger, report
 from proofs_check.claim import Context, Verdict
-from proofs_check.formula_svg import FormulaSheet, displayed, readable
+from proofs_check.formula_svg import FormulaSheet, displayed, parts_of, readable
 from proofs_check.ledger import LedgerResult
 from proofs_check.outcome import examine, json_value
 from proofs_check.report_html import html
@@ -261,6 +261,22 @@ def test_identical_formulas_are_drawn_once_and_glyphs_shared() -> None:
 )
 def test_outer_fractions_are_displayed(latex: str, expected: str) -> None:
     assert displayed(latex) == expected
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"a = b, \quad c \quad \Rightarrow d", ["a = b,", "c", r"\Rightarrow d"]),
+        (r"\{ a \quad b \} \quad c", [r"\{ a", r"b \}", "c"]),
+        (r"\frac{a \quad b}{c}", [r"\frac{a \quad b}{c}"]),
+        (r"\left( a \quad b \right)", [r"\left( a \quad b \right)"]),
+        (r"x \qquad y", [r"x \qquad y"]),
+        (r"\nonsense \quad y", [r"\nonsense \quad y"]),
+    ],
+)
+def test_formulas_break_at_wide_spaces(latex: str, expected: list[str]) -> None:
+    assert parts_of(latex) == expected
+    assert FormulaSheet().lines(latex).count("<svg") == (0 if "nonsense" in latex else len(expected))
 
 
 PROGRAM = """
