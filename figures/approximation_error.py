@@ -191,13 +191,15 @@ def finding(data: ApproximationError) -> Finding:
     behind = all(row.explicit is None or row.explicit >= row.fitted for _, row in rows)
     gaps = "; ".join(f"{target.spec}: {_gap(target)}" for target in data.targets)
     rule = "the explicit sums never come nearer than the fits" if behind else "some explicit sums come nearer than fits"
-    return Finding(Verdict.SUPPORTED, f"No model comes below the limit, and {rule}. Fitted error over limit: {gaps}.")
+    return Finding(
+        Verdict.SUPPORTED, f"None of the models comes below the limit, and {rule}. Fitted error over limit: {gaps}."
+    )
 
 
 def _gap(target: TargetErrors) -> str:
-    """The smallest and largest error of a fit over the limit."""
-    ratios = [row.fitted / row.limit for row in target.rows]
-    return f"{min(ratios):.2g} to {max(ratios):.2g}"
+    """The smallest and largest error of a fit over the limit, where that is resolved."""
+    ratios = [row.fitted / row.limit for row in target.rows if row.resolved and row.limit > 0]
+    return f"{min(ratios):.2g} to {max(ratios):.2g}" if ratios else "no limit is resolved"
 
 
 FIGURE = FigureKind(

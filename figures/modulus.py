@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import sympy as sp
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
@@ -45,13 +46,14 @@ REPARAMS = {
 _STEPS = ("1/1000", "1/300", "1/100", "1/30", "1/10", "3/10", "1", "3")
 _FINE = tuple(f"{n}/1000" for n in (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000))
 RADII = {"quick": _STEPS, "full": _FINE}
+POINTS_OF_LINE = 36
 AT_ONCE = 4
 """Radii in one question: each has its own limit of time."""
 
 
 @dataclass(frozen=True)
 class Modulus:
-    """lower ≤ g*(β) ≤ upper for one f; closed is g* by its closed form, formula its text; both empty where none is.
+    """lower ≤ g*(β) ≤ upper for one f; formula is the text of the closed form, line has (β, g*) of it; empty for none.
 
     stable: the answer of the whole line, None where it was not decided; inside: the closed form, to 40 digits, lies in
     every enclosure, None where there is none.
@@ -65,13 +67,14 @@ class Modulus:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     formula: str
-    closed: tuple[float, ...]
+    line: tuple[tuple[float, float], ...]
     inside: bool | None
 
     @property
     def width(self) -> float:
-        """The largest relative width of an enclosure."""
-        return max(high / low - 1 for low, high in zip(self.lower, self.upper, strict=True))
+        """The largest relative width of an enclosure, inf where one is open."""
+        pairs = zip(self.lower, self.upper, strict=True)
+        return max(0.0 if low == high else high / low - 1 if low else math.inf for low, high in pairs)
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,17 @@ def _modulus(f: str, time: str, radii: Sequence[Fraction]) -> Modulus:
     answers = {part.stable for part in parts}
     stable = answers.pop() if len(answers) == 1 else None
     inside: bool | None = None
-    formula, values = "", tuple[float, ...]()
+    formula, line = "", tuple[tuple[float, float], ...]()
     if stable and base_name(f) in NAMED:
         general, g = closed_form(f, time)
         exact = [sp.N(g.subs(beta, sp.Rational(radius.numerator, radius.denominator)), 40) for radius in radii]
         ends = zip(brackets, exact, strict=True)
         inside = all(bool(sp.Float(low, 40) <= value <= sp.Float(high, 40)) for (low, high), value in ends)
-        formula, values = format_formula(general), tuple(float(value) for value in exact)
+        places = np.geomspace(float(radii[0]), float(radii[-1]), POINTS_OF_LINE).tolist()
+        formula, line = format_formula(general), tuple((x, float(g.subs(beta, x))) for x in places)
     lower, upper = zip(*brackets, strict=True)
     betas = tuple(float(radius) for radius in radii)
-    return Modulus(f, time, parts[0].verdict.name, stable, betas, lower, upper, formula, values, inside)
+    return Modulus(f, time, parts[0].verdict.name, stable, betas, lower, upper, formula, line, inside)
 
 
 def closed_form(text: str, time: str) -> tuple[sp.Expr, sp.Expr]:
@@ -149,8 +153,12 @@ def plot(data: Moduli, axes: NDArray[Any]) -> None:
         ax.xaxis.set_major_locator(LogLocator(numticks=6))
         infinite = [curve for curve in curves if curve.lower[0] == math.inf]
         levels = [_TOP / 2.2**k for k in range(len(infinite))]
-        ax.set_yticks([*ticks, levels[0]], [*(f"$10^{{{k}}}$" for k in range(-3, 4)), r"$\infty$"])
+        middle = levels[len(levels) // 2] if levels else _TOP
+        ax.set_yticks([*ticks, middle], [*(f"$10^{{{k}}}$" for k in range(-3, 4)), r"$\infty$"])
         ax.grid(axis="y")
+        ax.axhspan(
+            levels[-1] / 2.2 if levels else _TOP, _TOP * 1.5, color="#F3F3F3", zorder=0, clip_on=False, linewidth=0
+        )
         ax.set_axisbelow(True)
         for curve, level in zip(infinite, levels, strict=True):
             ax.plot(curve.betas, [level] * len(curve.betas), label=curve.reparam, clip_on=False, **look[curve.reparam])
@@ -165,8 +173,8 @@ def _draw(ax: Axes, curve: Modulus, look: dict[str, Any]) -> None:
     middle = [
         math.sqrt(low * high) if high < math.inf else low for low, high in zip(curve.lower, curve.upper, strict=True)
     ]
-    line = middle if curve.inside is None else curve.closed
-    ax.plot(curve.betas, line, linewidth=0.8, **look)
+    x, y = zip(*curve.line, strict=True) if curve.line else (curve.betas, middle)
+    ax.plot(x, y, linewidth=0.8, **look)
     marker = _RINGS.get(curve.reparam, {"markersize": 2.8})
     bars = [[m - low for m, low in zip(middle, curve.lower, strict=True)]]
     bars.append([high - m if high < math.inf else 0.0 for m, high in zip(middle, curve.upper, strict=True)])
@@ -229,7 +237,7 @@ def finding(data: Moduli) -> Finding:
     stable = [curve for curve in data.curves if curve.stable]
     named_ones = [curve for curve in stable if curve.inside is not None]
     outside = [f"{curve.reparam} ({curve.time} time)" for curve in named_ones if not curve.inside]
-    open_ones = [f"{c.reparam} ({c.time} time)" for c in data.curves if c.stable is None or c.upper[0] < c.lower[0]]
+    open_ones = [f"{c.reparam} ({c.time} time)" for c in data.curves if c.stable is None or c.width == math.inf]
     if outside:
         return Finding(Verdict.REFUTED, f"The closed form of g* lies outside an enclosure: {', '.join(outside)}.")
     if open_ones or not named_ones:

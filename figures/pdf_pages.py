@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.backends.backend_pdf import PdfPages
@@ -13,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from figures.pdf_layout import HEIGHT, WIDTH, Bar, Mark, Picture, Text
 from figures.pdf_text import properties
-from figures.style import NO_DATES, new_figure, style
+from figures.style import NO_DATES, new_figure, quiet_fonts, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,22 +23,10 @@ def pdf_of(pages: Sequence[Sequence[Mark]], title: str) -> bytes:
     """The file; title: in its metadata."""
     buffer = io.BytesIO()
     metadata = {**NO_DATES["pdf"], "Title": title}
-    with _quiet_fonts(), style(), PdfPages(buffer, metadata=metadata) as file:
+    with quiet_fonts(), style(), PdfPages(buffer, metadata=metadata) as file:
         for marks in pages:
             file.savefig(_page(marks))
     return buffer.getvalue()
-
-
-@contextmanager
-def _quiet_fonts() -> Iterator[None]:
-    """Without the warnings that the date of a font that comes with matplotlib is odd."""
-    log = logging.getLogger("fontTools")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _page(marks: Sequence[Mark]) -> Figure:

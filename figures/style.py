@@ -9,6 +9,7 @@ data give equal files.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,18 @@ def style() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def quiet_fonts() -> Iterator[None]:
+    """Without the warnings that the date of a font that comes with matplotlib is odd."""
+    log = logging.getLogger("fontTools")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of a size in inches that needs no window."""
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -131,7 +144,7 @@ def write_figure(figure: Figure, folder: Path, name: str, formats: Sequence[str]
     paths = []
     for kind in formats:
         buffer = io.BytesIO()
-        with style():
+        with style(), quiet_fonts():
             figure.savefig(buffer, format=kind, metadata=dict(NO_DATES[kind]))
         paths.append(write_file(folder / f"{name}.{kind}", buffer.getvalue()))
     return paths

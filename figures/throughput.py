@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _CURVES = {"quick": (1, 16, 256, 4096), "full": (1, 4, 16, 64, 256, 1024, 4096, 16384)}
 _ERROR = 1.01
 """The largest ratio of the errors of two sides of which the speed is compared."""
+_CLEAR = 1.2
+"""The least ratio of speeds that counts: so far apart are two measurements of one thing, even when nothing else runs."""
 _LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)))
 _LOOKS = {"cpu": ("#0072B2", "o"), "one core": ("#56B4E9", "s"), "gpu": ("#D55E00", "^")}
 
@@ -212,7 +214,7 @@ def finding(data: Throughput) -> Finding:
         for one in data.alternatives
     )
     equal = all(one.largest_error_ratio <= _ERROR for one in data.alternatives)
-    errors = "at errors within 1 %" if equal else "but with larger errors"
+    errors = "at errors at most 1 % larger" if equal else "but with larger errors"
     return Finding(
         _verdict(data, equal),
         f"Fitted {last.models:,} at a time, models take less time than one after another: {number(last.fits_a_second)} "
@@ -224,7 +226,7 @@ def _verdict(data: Throughput, equal: bool) -> Verdict:
     pairs = [(one.ratio, one.ratio_one_core) for one in data.alternatives]
     if not equal or any(max(pair) <= 1 for pair in pairs):
         return Verdict.REFUTED
-    return Verdict.SUPPORTED if all(min(pair) > 1 for pair in pairs) else Verdict.INCONCLUSIVE
+    return Verdict.SUPPORTED if all(min(pair) > _CLEAR for pair in pairs) else Verdict.INCONCLUSIVE
 
 
 def tables(data: Throughput) -> tuple[Table, ...]:

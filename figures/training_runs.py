@@ -183,7 +183,7 @@ def answered(question: str, runs: Sequence[RunRow], chance: float) -> tuple[Verd
 def how_decided(verdict: Verdict, seeds: int) -> str:
     """By how many seeds, and whether so many can decide at all."""
     if verdict is not Verdict.INCONCLUSIVE:
-        return f"Exact paired tests over {_count(seeds)} at 5 % say so."
+        return f"Exact paired tests over {_count(seeds)} at 5 % {'say so' if verdict.holds else 'refute it'}."
     least = 2.0 ** (1 - seeds)
     if least > 0.05:
         return f"{_count(seeds)} can decide nothing: no p-value is below {least:.3g}, six seeds are the least."

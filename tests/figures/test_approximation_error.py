@@ -81,6 +81,12 @@ def test_an_explicit_model_that_comes_nearer_is_told(data: ApproximationError) -
     assert (found.verdict, "some explicit sums come nearer" in found.reason) == (Verdict.SUPPORTED, True)
 
 
+def test_a_limit_that_is_not_resolved_is_compared_with_nothing(data: ApproximationError) -> None:
+    one = replace(data, targets=(replace(data.targets[0], rows=data.targets[0].rows[:1]),))
+    found = finding(changed(one, 0, 0, limit=0.0, resolved=False))
+    assert found.reason.endswith("polynomial:p=1.5: no limit is resolved.")
+
+
 def test_kept_and_drawn(data: ApproximationError) -> None:
     assert from_json(FIGURE.data, json.loads(json.dumps(to_json(data)))) == data
     with style():

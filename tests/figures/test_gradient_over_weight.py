@@ -76,6 +76,15 @@ def test_the_finding_on_ratios_follows_the_data() -> None:
     assert "depends on the unit and the origin of w" in gradient_over_weight.caption(data)
 
 
+def test_the_caption_tells_the_data_of_both_times() -> None:
+    data = gradient_over_weight.compute()
+    assert "On the right the same in discrete time, where there is tanh" in gradient_over_weight.caption(data)
+    setting = replace(data.continuous.setting, dataset="mnist", steps=4690)
+    other = replace(data, continuous=replace(data.continuous, setting=setting))
+    assert "in continuous time, on MNIST" in gradient_over_weight.caption(other)
+    assert "in discrete time, on scikit-learn's digits" in gradient_over_weight.caption(other)
+
+
 def _with(
     data: gradient_over_weight.GradientOverWeight, runs: tuple[RunRow, ...]
 ) -> gradient_over_weight.GradientOverWeight:

@@ -94,6 +94,7 @@ def test_the_finding(data: Moduli) -> None:
 def test_other_data_change_the_finding(data: Moduli) -> None:
     assert finding(change(data, "exp", inside=False)).verdict is Verdict.REFUTED
     assert finding(change(data, "exp", stable=None)).verdict is Verdict.INCONCLUSIVE
+    assert finding(change(data, "exp", lower=(0.0, 0.0), upper=(math.inf, math.inf))).verdict is Verdict.INCONCLUSIVE
     assert "direct" in finding(change(data, "direct", lower=(2.0, 2.0))).reason.split("(g* finite")[0]
 
 

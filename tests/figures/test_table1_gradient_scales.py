@@ -111,6 +111,10 @@ def test_the_finding_follows_the_data(data: GradientScales) -> None:
         for row in data.rows
     )
     assert finding(replace(data, rows=right)).reason.endswith("and so do the printed ones.")
+    point = replace(row.points[0], printed=2 * row.points[0].printed)  # of exp in continuous time
+    false = finding(replace(data, rows=(*data.rows[:2], replace(row, points=(point,)), *data.rows[3:])))
+    assert false.verdict is Verdict.REFUTED
+    assert false.reason.endswith("but not the printed one, though it should, of exp at w = -1.7.")
 
 
 def test_tables_and_caption(data: GradientScales) -> None:

@@ -93,6 +93,10 @@ def test_the_finding_follows_the_ratios() -> None:
 
     assert finding(with_first(ratio=0.8, ratio_one_core=0.9)).verdict is Verdict.REFUTED
     assert finding(with_first(ratio=0.8)).verdict is Verdict.INCONCLUSIVE
+    assert (
+        finding(with_first(ratio=1.1, ratio_one_core=1.1)).verdict is Verdict.INCONCLUSIVE
+    )  # as two runs of one thing
+    assert "at errors at most 1 % larger" in finding(DATA).reason
     larger = finding(with_first(largest_error_ratio=1.2))
     assert larger.verdict is Verdict.REFUTED
     assert "with larger errors" in larger.reason

@@ -245,7 +245,7 @@ def test_bad_times_in_one_line(times: np.ndarray) -> None:
 
 
 def test_peaks_of_three_heights_do_not_overflow() -> None:
-    """An oscillation with three kinds of peaks: on the way to the best curvature the search tries absurd time scales."""
+    """Three kinds of peaks: on its way the search for the best curvature tries absurd time scales."""
     times = np.array([4.0, 7, 9, 12, 15, 17, 20, 23, 25, 28, 31, 33, 36, 39])
     heights = np.tile([0.44202516, 0.62222704, 1.85418603], 5)[:14]
     with warnings.catch_warnings():
