@@ -149,8 +149,8 @@ def caption(data: GradientOverWeight) -> str:
         "Largest |∂loss/∂w|/|w| of the recurrent weights w. Above, in stretches of steps: median (line) and range "
         "(band) over the seeds; a cross is where a run diverged. Below, over all steps: a point for each run, a cross "
         f"for one that diverged, a bar at the median. Learning rates {rates}. {sentence(str(data.continuous.setting))} "
-        f"{_right(data)}, where there is tanh, and best has b = 1. The measure depends on the unit and the origin of w: "
-        "-exp(w + 5), exp with another origin, had a smaller one than best in a like experiment (SUPPORTED, "
+        f"{_right(data)}, where there is tanh, and best has b = 1. The measure depends on the unit and the origin of "
+        "w: -exp(w + 5), exp with another origin, had a smaller one than best in a like experiment (SUPPORTED, "
         "training-ratio-origin), and part of what best gains is arithmetic at the start (PROVED, training-start-ratio)."
     )
 

@@ -220,8 +220,8 @@ def finding(data: GradientScales) -> Finding:
     return Finding(
         Verdict.SUPPORTED,
         f"{text} (thm-3.6-kernel-equality and thm-3.6-discrete-exact prove them). The printed ones do not in "
-        f"discrete time where λ < 0 ({names}): at w = {least.w:g} that of {row.name} (λ = {least.lam:.2f}) is {least.difference / least.printed:.3g} times too small "
-        "(thm-3.6-discrete-printed).",
+        f"discrete time where λ < 0 ({names}): at w = {least.w:g} that of {row.name} (λ = {least.lam:.2f}) is "
+        f"{least.difference / least.printed:.3g} times too small (thm-3.6-discrete-printed).",
     )
 
 

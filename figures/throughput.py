@@ -25,7 +25,7 @@ _CURVES = {"quick": (1, 16, 256, 4096), "full": (1, 4, 16, 64, 256, 1024, 4096, 
 _ERROR = 1.01
 """The largest ratio of the errors of two sides of which the speed is compared."""
 _CLEAR = 1.2
-"""The least ratio of speeds that counts: so far apart are two measurements of one thing, even when nothing else runs."""
+"""The least ratio of speeds that counts: two measurements of one thing may be so far apart."""
 _LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (1, 1.5)))
 _LOOKS = {"cpu": ("#0072B2", "o"), "one core": ("#56B4E9", "s"), "gpu": ("#D55E00", "^")}
 
