@@ -640,7 +640,7 @@ def figures(
         if list_only:
             answers = [figure_kind(name).as_json() for name in drawing.chosen(names or ())]
         else:
-            with _bar() as on_figure:
+            with _bar() as on_figure, _going_on("figures", out):
                 drawn = drawing.draw_figures(
                     names or (), out, level=level.value, seed=context.obj, formats=wanted or drawing.ALL_FORMATS,
                     redraw=redraw, jobs=processes, on_figure=on_figure,
@@ -679,7 +679,8 @@ def report(
 
     with _checking_input():
         ledger_report.check_writable(out, report_page.FILES)
-        with _bar() as on_figure:
+        ledger_report.check_writable(figures, (), "--figures")
+        with _bar() as on_figure, _going_on("figures", figures):
             drawn = drawing.draw_figures(
                 (), figures, level=level.value, seed=context.obj, jobs=processes, on_figure=on_figure
             )
@@ -718,7 +719,7 @@ def demo(
     if as_json:
         _print_json({"demos": [{"name": one.name, "title": one.title, "about": one.about} for one in demos]})
     else:
-        _print_lines(f"{one.name:<16}{one.title}. {one.about}" for one in demos)
+        _print_lines(f"{one.name:<16}{one.title}{'' if one.title.endswith('?') else '.'} {one.about}" for one in demos)
 
 
 # Arguments
@@ -760,6 +761,15 @@ def _interrupted(what: str, out: str | None) -> typer.Abort:
     """What is kept of a computation that ended early."""
     kept = f"finished {what} are kept in {out!r}, the same command goes on"
     return typer.Abort(f"interrupted; {'nothing is kept without --out' if out is None else kept}")
+
+
+@contextmanager
+def _going_on(what: str, out: Path) -> Iterator[None]:
+    """Says at an interruption what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _interrupted(what, str(out)) from None
 
 
 def _defined(answer: dict[str, Any]) -> dict[str, Any]:
@@ -1023,6 +1033,9 @@ def _estimate() -> Callable[[int, int, str], None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; bad input is one line on standard error and code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch is several times faster so, while its tensors are small
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # λ on a terminal that knows only ASCII

@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -25,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from figures.figure import KINDS, LEVELS, FigureKind, Finding, Kept, data_path, figure_kind, load, save
-from figures.style import FORMATS, new_figure, style, write_figure
-from figures.table_files import TABLE_FORMATS, write_table
+from figures.style import FORMATS, figure_contents, new_figure, style
+from figures.table_files import TABLE_FORMATS, table_contents
+from numerics.arguments import check_choice, shown, shown_path
 from numerics.cores import usable_cores
-from numerics.model_checks import check_choice
-from numerics.store import write_file
+from numerics.store import library_versions, write_file
 from proofs_check.ledger import versions
 from proofs_check.report import check_writable
 from proofs_check.worker import end_with_parent
@@ -97,32 +98,42 @@ def draw_figures(
     check_choice("level", level, LEVELS)
     for item in formats:
         check_choice("format", item, ALL_FORMATS)
+    if not any(item in _ends(figure_kind(name)) for item in formats for name in wanted):
+        ends = ", ".join(_ends(figure_kind(wanted[0])))
+        raise ValueError(f"format: {wanted[0]} is written as {ends}, not as {', '.join(formats)}")
     files = [f"{name}.{end}" for name in wanted for end in ("json", "txt", *formats)]
     check_writable(folder, files)
     task = _Task(folder, None if redraw else settings(level, seed), tuple(formats))
     if redraw:
         kept_figures(folder, wanted)
     found: dict[str, Drawn] = {}
-    errors: list[str] = []
-    jobs = jobs or usable_cores()
+    errors: dict[str, list[str]] = {}
     together, alone = _groups(wanted)
-    for groups, size in ((together, jobs), (alone, 1)):
-        for name, outcome in _run(task, groups, size):
-            if isinstance(outcome, Drawn):
-                found[name] = outcome
-            else:
-                errors.append(f"{name}: {outcome}")
-            if on_figure is not None:
-                left = [other for other in wanted if other not in found]
-                on_figure(len(wanted) - len(left), len(wanted), ", ".join(left))
+    with _ended_by_sigterm():
+        for groups, size in ((together, jobs or usable_cores()), (alone, 1)):
+            for name, outcome in _run(task, groups, size):
+                if isinstance(outcome, Drawn):
+                    found[name] = outcome
+                else:
+                    errors.setdefault(outcome, []).append(name)
+                if on_figure is not None:
+                    left = [other for other in wanted if other not in found]
+                    on_figure(len(wanted) - len(left), len(wanted), ", ".join(left))
     if errors:
-        raise ValueError("; ".join(errors) + (f"; {len(found)} other figures are written" if found else ""))
+        reasons = [f"{', '.join(names)}: {reason}" for reason, names in errors.items()]
+        others = "1 other figure is" if len(found) == 1 else f"{len(found)} other figures are"
+        raise ValueError("; ".join(reasons) + (f"; {others} written" if found else ""))
     return [found[name] for name in wanted]
+
+
+def _ends(kind: FigureKind[Any]) -> tuple[str, ...]:
+    """The formats that a figure is written in."""
+    return (*(FORMATS if kind.draw else ()), *(TABLE_FORMATS if kind.has_tables else ()))
 
 
 def settings(level: str, seed: int) -> dict[str, Any]:
     """What data depend on: level, seed, and the versions of this code (a hash of its files) and of the libraries."""
-    return {"level": level, "seed": seed, "code": _code(), "versions": versions()}
+    return {"level": level, "seed": seed, "code": _code(), "versions": {**versions(), **library_versions()}}
 
 
 @cache
@@ -131,8 +142,9 @@ def _code() -> str:
     root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for path in sorted(path for room in ROOMS for path in (root / room).rglob("*") if path.suffix in (".py", ".csv")):
-        if "demos" not in path.parts:
-            digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+        name = path.relative_to(root).as_posix()
+        if not name.startswith("figures/demos/"):
+            digest.update(f"{name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -197,6 +209,32 @@ def _workers(size: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the workers first, as an interruption does, and then this process."""
+    if threading.current_thread() is not threading.main_thread():  # others receive no signals
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    terminated = False
+    try:
+        yield
+    except _Terminated:
+        terminated = True
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    if terminated:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     end_with_parent()
@@ -223,9 +261,20 @@ def _make(task: _Task, kind: FigureKind[Any]) -> Drawn:
         work = task.folder / "work" / hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
         kept = Kept(asked, kind.compute(asked["level"], seed=asked["seed"], folder=work))
         save(kind, kept, task.folder)
-    files = (data_path(task.folder, kind.name), *write(kind, kept.data, task.folder, task.formats))
-    caption, finding = kind.caption(kept.data), kind.finding(kept.data)
-    return Drawn(kind.name, caption, finding, kept.settings, files, computed, time.perf_counter() - begun)
+    try:
+        caption, finding = kind.caption(kept.data), kind.finding(kept.data)
+        files = contents(kind, kept.data, task.formats)
+    except Exception as error:
+        if computed:
+            raise
+        path = shown_path(data_path(task.folder, kind.name))
+        reason = f"{type(error).__name__}: {shown(error)}"
+        raise ValueError(
+            f"{path}: {kind.name} cannot be drawn from these data ({reason}); remove the file to compute them again"
+        ) from None
+    written = (write_file(task.folder / name, content) for name, content in files.items())
+    paths = (data_path(task.folder, kind.name), *written)
+    return Drawn(kind.name, caption, finding, kept.settings, paths, computed, time.perf_counter() - begun)
 
 
 def _kept(task: _Task, kind: FigureKind[Any]) -> Kept[Any] | None:
@@ -239,20 +288,20 @@ def _kept(task: _Task, kind: FigureKind[Any]) -> Kept[Any] | None:
     return kept if kept.settings == task.wanted else None
 
 
-# Written
+# What is written
 
 
-def write(kind: FigureKind[Any], data: Any, folder: Path, formats: Sequence[str] = ALL_FORMATS) -> list[Path]:
-    """Writes caption, picture and tables of a figure. Raises ValueError where that fails."""
-    paths = [write_file(folder / f"{kind.name}.txt", f"{kind.title}. {told(kind, data)}\n".encode())]
+def contents(kind: FigureKind[Any], data: Any, formats: Sequence[str] = ALL_FORMATS) -> dict[str, bytes]:
+    """Caption, picture and tables of a figure, by the names of their files."""
+    found = {f"{kind.name}.txt": f"{kind.title}. {told(kind, data)}\n".encode()}
     if kind.size is not None and kind.draw is not None:
         with style():
             picture = new_figure(*kind.size(data))
             kind.draw(data, picture)
-        paths += write_figure(picture, folder, kind.name, [item for item in formats if item in FORMATS])
+        found |= figure_contents(picture, kind.name, [item for item in formats if item in FORMATS])
     for table in kind.tables(data):
-        paths += write_table(table, folder, [item for item in formats if item in TABLE_FORMATS])
-    return paths
+        found |= table_contents(table, [item for item in formats if item in TABLE_FORMATS])
+    return found
 
 
 def told(kind: FigureKind[Any], data: Any) -> str:

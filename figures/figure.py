@@ -110,6 +110,10 @@ class FigureKind(Generic[D]):
     shares: str = ""
     alone: bool = False
 
+    @property
+    def has_tables(self) -> bool:
+        return self.tables is not _no_tables
+
     def as_json(self) -> dict[str, Any]:
         return {"name": self.name, "title": self.title, "shows": self.shows, "claims": list(self.claims)}
 
@@ -150,10 +154,11 @@ def load(kind: FigureKind[D], folder: Path) -> Kept[D]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["figure"] != kind.name:
             raise ValueError
+        json.dumps(content["settings"], allow_nan=False)  # a ValueError for NaN, which is no JSON
         return Kept(dict(content["settings"]), from_json(kind.data, content["data"]))
     except OSError as error:
         raise ValueError(f"{shown_path(path)}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise ValueError(f"{shown_path(path)}: is not a file of the data of {kind.name}") from None
 
 
@@ -180,6 +185,8 @@ def from_json(kind: Any, value: Any) -> Any:
         return typing.cast(Any, kind)(**{name: from_json(hints[name], value[name]) for name in fields})
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{kind}: {type(value).__name__}")
         if len(parts) == 2 and parts[1] is Ellipsis:
             return tuple(from_json(parts[0], item) for item in value)
         return tuple(from_json(part, item) for part, item in zip(parts, value, strict=True))

@@ -19,7 +19,7 @@ def drawn_lines(answers: Sequence[Mapping[str, Any]], folder: str) -> list[str]:
     """What each figure shows, and where its files are."""
     lines = []
     for answer in answers:
-        ends = ", ".join(Path(path).suffix[1:] for path in answer["files"])
+        ends = ", ".join(dict.fromkeys(Path(path).suffix[1:] for path in answer["files"]))
         made = f"{answer['seconds']:.1f} s" if answer["computed"] else "computed before"
         lines += [f"{answer['name']}: {answer['title']}  ({ends}; {made})"]
         lines += [f"  {answer['verdict']}: {answer['finding']}"]

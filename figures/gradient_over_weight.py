@@ -21,12 +21,11 @@ from figures.training_runs import (
     curve_rates,
     discrete_runs,
     median_of,
-    number,
     run_rows,
-    sentence,
     training_runs,
     training_setting,
 )
+from figures.wording import number, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -174,8 +173,8 @@ def finding(data: GradientOverWeight) -> Finding:
     )
     return Finding(
         verdict,
-        f"Best keeps the smallest maximal |gradient|/|weight| of all columns. {how} Medians at learning rate {rate:g}: "
-        f"{medians}.",
+        f"Best keeps the smallest maximal |gradient|/|weight| of all columns. {how} Medians at learning rate {rate:g} "
+        f"(of a run that diverged, until it did): {medians}.",
     )
 
 

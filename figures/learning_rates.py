@@ -19,12 +19,11 @@ from figures.training_runs import (
     TrainingSetting,
     answered,
     cell_runs,
-    number,
     run_rows,
-    sentence,
     training_runs,
     training_setting,
 )
+from figures.wording import number, sentence
 from proofs_check.train_report import TRAINED
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from figures.figure import FigureKind, Finding
 from figures.style import PAGE
+from figures.wording import number
 from proofs_check.claim import Verdict
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def finding(data: MemoryFunctions) -> Finding:
         if not (rising and shrinking):
             reason = f"{held}, but the data do not show {target.spec} leave later and later bounds as margins shrink."
             return Finding(Verdict.INCONCLUSIVE, reason)
-        where, sizes = ", ".join(f"{time:.2g}" for time in known), ", ".join(str(fit.m) for fit in target.fits)
+        where, sizes = ", ".join(number(time, 2) for time in known), ", ".join(str(fit.m) for fit in target.fits)
         held += f"; {target.spec} leaves the sharp bounds of m = {sizes} at t = {where}"
     return Finding(Verdict.SUPPORTED, f"{held}.")
 

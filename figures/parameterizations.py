@@ -19,6 +19,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from figures.figure import FigureKind, Finding
 from figures.style import PAGE, base_name, looks
+from figures.wording import number
 from proofs_check.claim import Verdict
 from theory.formula import NAMED, named
 from theory.gradient import memory_time_rate
@@ -217,13 +218,14 @@ def finding(data: Parameterizations) -> Finding:
     )
     if constant != ["best"] or abs(value - 2) > 2 * _CONSTANT or worst > _CONSTANT:
         names = ", ".join(constant) or "none"
-        reason = f"Gradient over weight is constant for: {names}; slopes and closed forms differ by up to {worst:.2g}."
-        return Finding(Verdict.INCONCLUSIVE, reason)
+        apart = f"slopes and closed forms differ by up to {number(worst, 2)}"
+        return Finding(Verdict.INCONCLUSIVE, f"Gradient over weight is constant for: {names}; {apart}.")
     least = min((ratio, f) for f, ratio in spread.items() if f != "best")
     reason = (
-        f"Gradient over weight is constant for best alone: 2a = 2 with a spread of {spread['best'] - 1:.1g}; of the "
-        f"others it varies by a factor of {least[0]:.3g} ({least[1]}) at least. Slopes agree with the closed forms "
-        f"in τ to {worst:.1g}. On the whole line it is proved, see best-gradient-over-weight and thm-3.6-memory-time."
+        f"Gradient over weight is constant for best alone: 2a = 2 with a spread of {number(spread['best'] - 1, 1)}; "
+        f"of the others it varies over these w and τ by a factor of {number(least[0])} ({least[1]}) at least. Slopes "
+        f"agree with the closed forms in τ to {number(worst, 1)}. On the whole line it is proved, see "
+        "best-gradient-over-weight and thm-3.6-memory-time."
     )
     return Finding(Verdict.SUPPORTED, reason)
 

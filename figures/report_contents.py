@@ -17,6 +17,10 @@ PAPER = (
     "Shida Wang and Qianxiao Li, StableSSM: Alleviating the Curse of Memory in State-space Models through Stable "
     "Reparameterization, ICML 2024, arXiv:2311.14495"
 )
+OF_FIGURES = (
+    "Under a figure or a table the verdict is about what its own data show: SUPPORTED and REFUTED rest there on "
+    "floating-point numbers, or on tests over seeds, and neither is a proof."
+)
 Given = Sequence[tuple[FigureKind[Any], Kept[Any]]]
 
 
@@ -123,7 +127,10 @@ def printed_and_not_refuted(result: LedgerResult) -> list[ClaimResult]:
 
 def holding_heading(found: Sequence[ClaimResult]) -> str:
     """Of the list of these statements."""
-    return "What holds as printed" if all(c.outcome.verdict.holds for c in found) else "Not refuted as printed"
+    verdicts = [claim.outcome.verdict for claim in found]
+    if not all(verdict.holds for verdict in verdicts):
+        return "Not refuted as printed"
+    return f"What holds{', or is supported,' if Verdict.SUPPORTED in verdicts else ''} as printed"
 
 
 # Sentences
@@ -137,18 +144,22 @@ def abstract(result: LedgerResult, found: Sequence[Item]) -> list[str]:
         f"{', '.join(method.value for method in Method)}. The same routes must refute falsified variants of it, with a "
         "wrong constant, exponent, sign or hypothesis."
     )
+    if not any(variant.outcome for claim in result.claims for variant in claim.mutants):
+        checked += " This run has not tried them (--mutants does)."
     return [checked, _what_came_out(result), *_pictures(found)]
 
 
 def _what_came_out(result: LedgerResult) -> str:
     printed = [claim for claim in result.claims if claim.claim.kind is Kind.PRINTED]
     failing = failing_as_printed(result)
-    hold = [claim for claim in printed if claim.outcome.verdict.holds]
+    supported = [claim for claim in printed if claim.outcome.verdict is Verdict.SUPPORTED]
+    hold = [claim for claim in printed if claim.outcome.verdict.holds and claim not in supported]
     text = state_line(result)
     if printed:
         text += f" Of {_count(len(printed), 'statement')} as the paper prints them {_are(len(hold), 'hold')}"
+        text += f", {len(supported)} {'is' if len(supported) == 1 else 'are'} supported" if supported else ""
         text += f" and {_are(len(failing), 'fail')}"
-        left = len(printed) - len(hold) - len(failing)
+        left = len(printed) - len(hold) - len(supported) - len(failing)
         text += f"; {left} undecided." if left else "."
     if failing:
         text += " For each that fails there is a counterexample, and the statement that holds instead."
@@ -177,7 +188,7 @@ def _pictures(found: Sequence[Item]) -> list[str]:
 
 
 def settings(result: LedgerResult, found: Sequence[Item]) -> dict[str, str]:
-    """Versions, level and seed of the run, and of the figures where theirs differ."""
+    """Versions, level and seed of the run and of its figures, and of single figures what differs."""
     made = made_with(result)
     for item in found:
         theirs = {key: str(value) for key, value in item.kept.settings.items() if not isinstance(value, Mapping)}
@@ -187,7 +198,7 @@ def settings(result: LedgerResult, found: Sequence[Item]) -> dict[str, str]:
         elif "code" in theirs and theirs["code"] != made["code of the figures"]:
             other.append(f"code {theirs['code']}")
         versions = item.kept.settings.get("versions", {})
-        other += [f"{name} {value}" for name, value in versions.items() if result.versions.get(name) != value]
+        other += [f"{name} {value}" for name, value in versions.items() if made.setdefault(name, value) != value]
         if other:
             made[f"but {item.name}"] = ", ".join(other)
     return made

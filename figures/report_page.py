@@ -14,6 +14,7 @@ import matplotlib as mpl
 
 from figures.figure import FigureKind
 from figures.report_contents import (
+    OF_FIGURES,
     TITLE,
     Amendment,
     Given,
@@ -68,11 +69,8 @@ def write_report(result: LedgerResult, figures: Given, out: Path) -> list[Path]:
     """Writes report.html and report.pdf, each as a whole. Raises ValueError where that fails."""
     from figures.report_pdf import pdf
 
-    html_file, pdf_file = FILES
-    return [
-        write_file(out / html_file, f"{page(result, figures)}\n".encode()),
-        write_file(out / pdf_file, pdf(result, figures)),
-    ]
+    files = (f"{page(result, figures)}\n".encode(), pdf(result, figures))  # both, before one is written
+    return [write_file(out / name, content) for name, content in zip(FILES, files, strict=True)]
 
 
 def page(result: LedgerResult, figures: Given) -> str:
@@ -268,4 +266,5 @@ def _made(result: LedgerResult, found: Sequence[Item]) -> str:
         "<p>Every number comes from the settings below; the same versions, level and seed give the same numbers, "
         "except for times.</p>"
         f"{values(settings(result, found))}<h3>What the verdicts mean</h3>{meanings()}"
+        f"{f'<p>{OF_FIGURES}</p>' if found else ''}"
     )

@@ -13,6 +13,7 @@ from figures.pdf_pages import pdf_of
 from figures.pdf_table import set_table
 from figures.pdf_text import BODY, CODE, SMALL, SOFT, Font, Run, width_of
 from figures.report_contents import (
+    OF_FIGURES,
     TITLE,
     Amendment,
     Given,
@@ -325,3 +326,5 @@ def _made(flow: Flow, result: LedgerResult, found: Sequence[Item]) -> None:
     for verdict in Verdict:
         flow.paragraph([badge(verdict), Run(verdict.value, BODY)], indent=_INDENT)
         flow.gap(2.0)
+    if found:
+        flow.paragraph(OF_FIGURES)

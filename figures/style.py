@@ -141,10 +141,17 @@ def looks(columns: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def write_figure(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Writes folder/name.png, .pdf and .svg, or some of them, each as a whole. Raises ValueError where that fails."""
-    paths = []
-    for kind in formats:
-        buffer = io.BytesIO()
-        with style(), quiet_fonts():
+    return [write_file(folder / file, content) for file, content in figure_contents(figure, name, formats).items()]
+
+
+def figure_contents(figure: Figure, name: str, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
+    """What `write_figure` writes, by the name of the file."""
+    found = {}
+    with style(), quiet_fonts():
+        figure.draw_without_rendering()  # lays out once for all: each drawing would move the axes a little
+        figure.set_layout_engine("none")
+        for kind in formats:
+            buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=dict(NO_DATES[kind]))
-        paths.append(write_file(folder / f"{name}.{kind}", buffer.getvalue()))
-    return paths
+            found[f"{name}.{kind}"] = buffer.getvalue()
+    return found

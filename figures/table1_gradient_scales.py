@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from figures.figure import FigureKind, Finding
 from figures.table_files import Table
+from figures.wording import number
 from proofs_check.claim import Verdict
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def finding(data: GradientScales) -> Finding:
     points = [(row, point) for row in data.rows for point in row.points]
     worst = max(abs(value / point.difference - 1) for _, point in points for value in _derived(point))
     wrong = [(row, p) for row, p in points if abs(p.printed / p.difference - 1) > TOLERANCE]
-    text = f"The derived scales agree with differences of the memory time to {worst:.1e} at {len(points)} points"
+    text = f"The derived scales agree with differences of the memory time to {number(worst, 2)} at {len(points)} points"
     if worst > TOLERANCE:
         return Finding(Verdict.REFUTED, f"{text}: one of the formulas is false.")
     if not wrong:

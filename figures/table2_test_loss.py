@@ -17,11 +17,11 @@ from figures.training_runs import (
     answered,
     cell_runs,
     median_of,
-    number,
     run_rows,
     training_runs,
     training_setting,
 )
+from figures.wording import number
 
 QUESTION = "Does best win at the largest rates?"
 _NONE = "—"
@@ -117,7 +117,7 @@ def finding(data: LossTable) -> Finding:
         verdict,
         "At the largest learning rate at which layers train, best has the least test loss of the paper's columns. "
         f"{how}{medians} In the printed table best has the smallest mean at {wins} of {len(least)} rates, from "
-        f"{data.repeats} repeats each, which cannot decide it either.",
+        f"{data.repeats} repeats each, too few to decide it.",
     )
 
 

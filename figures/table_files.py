@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from pathlib import Path
 
 from figures.plain_formula import GREEK, plain_formula
 from numerics.arguments import shown
-from numerics.store import write_file
 
 TABLE_FORMATS = ("tex", "md", "csv")
 
@@ -69,16 +67,10 @@ class Table:
         return all(_NUMBER.fullmatch(row[column]) for row in self.rows)
 
 
-def write_table(
-    table: Table, folder: Path, formats: Sequence[str] = TABLE_FORMATS, caption: str | None = None
-) -> list[Path]:
-    """Writes folder/name.tex, .md and .csv, or some of them, each as a whole. Raises ValueError where that fails."""
-    writers: dict[str, Callable[[], str]] = {
-        "tex": lambda: latex(table, caption),
-        "md": lambda: markdown(table, caption),
-        "csv": lambda: csv_text(table),
-    }
-    return [write_file(folder / f"{table.name}.{end}", writers[end]().encode()) for end in formats]
+def table_contents(table: Table, formats: Sequence[str] = TABLE_FORMATS) -> dict[str, bytes]:
+    """What name.tex, name.md and name.csv hold, or some of them, by the name of the file."""
+    writers: dict[str, Callable[[Table], str]] = {"tex": latex, "md": markdown, "csv": csv_text}
+    return {f"{table.name}.{end}": writers[end](table).encode() for end in formats}
 
 
 def latex(table: Table, caption: str | None = None) -> str:

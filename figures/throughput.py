@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from figures.figure import FigureKind, Finding
 from figures.style import COLUMN
 from figures.table_files import Table
-from figures.training_runs import number
+from figures.wording import number
+from numerics.arguments import check_choice
 from proofs_check.claim import Verdict
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ def compute(level: str = "quick", *, seed: int = 0, folder: Path | None = None) 
     from numerics.benchmark_rows import FULL, QUICK
     from numerics.cores import usable_cores
     from numerics.fit_benchmark import gpu_name, machine
-    from numerics.model_checks import check_choice
 
     check_choice("level", level, _CURVES)
     curve, cores = _CURVES[level], usable_cores()
@@ -195,8 +195,9 @@ def caption(data: Throughput) -> str:
     count = max((alternative.models for alternative in data.alternatives), default=0)
     return (
         f"Fits a second of kernels (1+t)^(-p), p = 1.5, 2, 3, on [0, ∞) by m = {data.m} exponentials, λ = -exp(w), in "
-        f"optimal mode with one start, against how many models are fitted together. Beside them {others}, one model "
-        f"after another on one thread with the same start, nodes and tolerance; {count} models stand for the loop. "
+        "optimal mode with one start, against how many models are fitted together (the three targets in turn, each "
+        f"model fitted by itself). Beside them {others}, one model after another on one thread with the same "
+        f"start, nodes and tolerance; {count} models stand for the loop. "
         f"All wall-clock times of one run (median of {data.repeats}) on {data.cores} cores of {data.processor}{gpu}; "
         f"threads: {data.threads}; {versions}. A single fit pays for the nodes and starts of its target alone, which "
         "SciPy is given."

@@ -19,12 +19,11 @@ from figures.training_runs import (
     curve_rates,
     how_decided,
     median_of,
-    number,
     run_rows,
-    sentence,
     training_runs,
     training_setting,
 )
+from figures.wording import number, sentence
 from proofs_check.claim import Verdict
 
 if TYPE_CHECKING:

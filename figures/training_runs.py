@@ -17,6 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from figures.figure import LEVELS
+from numerics.arguments import check_choice
 from proofs_check.claim import Verdict
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def training_runs(level: str = "quick", seed: int = 0, folder: Path | None = Non
 
 def discrete_runs(level: str = "quick", seed: int = 0, folder: Path | None = None) -> TrainedRuns:
     """The runs in discrete time, on the digits at one learning rate, kept in folder/training-discrete."""
-    _check_level(level)
+    check_choice("level", level, LEVELS)
     place = folder and folder / "training-discrete"
     return _train(
         "digits", level, seed, place, columns=DISCRETE_COLUMNS, learning_rates=(MODERATE_RATE,), time="discrete"
@@ -127,7 +128,7 @@ def data_name(level: str) -> str:
     from numerics.dataset_files import cache_folder
     from numerics.fitting import resolve_device
 
-    _check_level(level)
+    check_choice("level", level, LEVELS)
     is_there = (cache_folder() / "mnist.npz").exists()
     return "mnist" if level == "full" and is_there and resolve_device("auto").type == "cuda" else "digits"
 
@@ -195,36 +196,9 @@ def median_of(values: Sequence[float | None]) -> float:
     return median(math.inf if value is None else value for value in values)
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Few digits, as a table has it; NaN for None."""
-    if value is None:
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value and not 1e-3 <= abs(value) < 1e4:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else digits - 1
-    return f"{value:.{decimals}f}"
-
-
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def sentence(text: str) -> str:
-    """With a capital at the beginning and a full stop."""
-    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
-
-
 def cell_runs(runs: Sequence[RunRow], column: str, learning_rate: float) -> list[RunRow]:
     """The runs of all seeds of a column at a rate."""
     return [run for run in runs if (run.column, run.learning_rate) == (column, learning_rate)]
-
-
-def _check_level(level: str) -> None:
-    from numerics.model_checks import check_choice  # needs torch
-
-    check_choice("level", level, LEVELS)
 
 
 def _count(seeds: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def shown_path(path: Path) -> str:
     """The end of a path, on one line."""
     text = "".join(c if c.isprintable() else "?" for c in str(path))
     return text if len(text) <= 120 else "…" + text[-119:]
+
+
+def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
+    """One of the words that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name}: {shown(value)!r} is not one of {', '.join(allowed)}")
 
 
 def check_count(name: str, value: object, least: int) -> None:

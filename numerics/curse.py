@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from numerics.arguments import json_number
+from numerics.arguments import check_choice, json_number
 from numerics.expsum import balanced_model, explicit_weights
 from numerics.fitted_sequence import fitted_kernel, fitted_sequence
-from numerics.model_checks import check_choice
 from numerics.models import MODES, DiagonalModel
 from numerics.perturbation import linear_perturbed_error
 from numerics.reach import largest_rate, weights_for

@@ -23,10 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from numerics.arguments import check_count, shown
+from numerics.arguments import check_choice, check_count, shown
 from numerics.dataset_files import IMAGE_SETS, NotFetchedError, images
 from numerics.functional_data import LENGTH, output_scale, sampled_kernel, white_noise_pairs
-from numerics.model_checks import check_choice, check_memory
+from numerics.model_checks import check_memory
 from numerics.targets import parse_target
 from numerics.text_data import TOKENS, text_sequences, token_text
 

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from numerics.arguments import check_counts
-from numerics.model_checks import check_choice
+from numerics.arguments import check_choice, check_counts
 from numerics.models import DiagonalModel, Layer
 from numerics.perturbation import check_linear, checked_betas
 from numerics.targets import Target

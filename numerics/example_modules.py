@@ -19,9 +19,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from numerics.arguments import check_counts
+from numerics.arguments import check_choice, check_counts
 from numerics.layers import LayerKind, ModelShape, SequenceModel
-from numerics.model_checks import check_choice
 from numerics.reach import weights_for
 from numerics.reparameterization import Reparameterization
 from numerics.sequence_map import SequenceMap, seeded

@@ -18,10 +18,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from numerics.arguments import check_count, json_number, shown
+from numerics.arguments import check_choice, check_count, json_number, shown
 from numerics.fit_problem import LOSSES, FitProblem
 from numerics.fitting import FIT_MODES, check_steps
-from numerics.model_checks import TIMES, check_choice
+from numerics.model_checks import TIMES
 from numerics.models import MODES
 from numerics.optim import Rule
 from numerics.reparameterization import Reparameterization

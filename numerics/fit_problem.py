@@ -25,7 +25,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from numerics.model_checks import TIMES, check_choice
+from numerics.arguments import check_choice
+from numerics.model_checks import TIMES
 from numerics.models import MODES, DiagonalModel, Layer
 from numerics.reparameterization import Reparameterization
 from numerics.targets import Target

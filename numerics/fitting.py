@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numerics.arguments import check_count, shown
+from numerics.arguments import check_choice, check_count, shown
 from numerics.cores import usable_cores
 from numerics.fit_problem import FitProblem, Fits
-from numerics.model_checks import available_memory, check_choice, check_dtype
+from numerics.model_checks import available_memory, check_dtype
 from numerics.threads import on_threads, one_thread
 
 FIT_MODES = ("optimal", "gradient")

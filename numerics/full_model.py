@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from numerics.arguments import check_choice
 from numerics.model_checks import (
     CHUNK,
     TIMES,
     broadcast,
     check_alike,
-    check_choice,
     check_dtype,
     check_memory,
     check_shape,

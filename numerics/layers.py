@@ -33,11 +33,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from numerics.arguments import check_count, check_counts, shown
+from numerics.arguments import check_choice, check_count, check_counts, shown
 from numerics.convolution import causal_convolution as causal_convolution
 from numerics.layer_modes import GAINS as GAINS
 from numerics.layer_modes import input_gain, log_multiplier, mode_kernel
-from numerics.model_checks import check_choice
 from numerics.reach import weights_for
 from numerics.reparameterization import Reparameterization
 

@@ -12,18 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerics.arguments import real_array, shown
+from numerics.arguments import real_array
 
 COMPLEX = {torch.float64: torch.complex128, torch.float32: torch.complex64}
 """The real dtypes a model may have, and their complex partners."""
 TIMES = ("continuous", "discrete")
 CHUNK = 2**22
 """Numbers in an intermediate tensor of an impulse response."""
-
-
-def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}: {shown(value)!r} is not one of {', '.join(allowed)}")
 
 
 def check_dtype(name: str, dtype: torch.dtype) -> None:

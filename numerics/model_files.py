@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from numerics.arguments import shown_path
-from numerics.model_checks import check_choice, check_memory
+from numerics.arguments import check_choice, shown_path
+from numerics.model_checks import check_memory
 from numerics.model_json import (
     LARGEST_JSON,
     LAYER,

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from numerics.activations import ACTIVATIONS, Activation, activation
-from numerics.arguments import shown
+from numerics.arguments import check_choice, shown
 from numerics.full_model import FullModel as FullModel
 from numerics.model_checks import (
     CHUNK,
@@ -43,7 +43,6 @@ from numerics.model_checks import (
     TIMES,
     broadcast,
     check_alike,
-    check_choice,
     check_dtype,
     check_memory,
     check_shape,

@@ -25,8 +25,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from numerics.arguments import check_count, shown
-from numerics.model_checks import check_choice
+from numerics.arguments import check_choice, check_count, shown
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")

@@ -25,8 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.arguments import real_array
-from numerics.model_checks import check_choice
+from numerics.arguments import check_choice, real_array
 
 Array = NDArray[np.float64]
 

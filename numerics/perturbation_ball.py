@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from numerics.model_checks import check_choice
+from numerics.arguments import check_choice
 from numerics.models import DiagonalModel
 
 BALLS = ("joint", "block")

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from numerics.arguments import check_count, shown_path
-from numerics.model_checks import check_choice, check_memory
+from numerics.arguments import check_choice, check_count, shown_path
+from numerics.model_checks import check_memory
 
 Tokens = NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from numerics.arguments import check_choice
 from numerics.datasets import Dataset, load_dataset
 from numerics.layers import LayerKind
-from numerics.model_checks import check_choice
 from numerics.reparameterization import Reparameterization
 from numerics.training_table import TrainingTable
 

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from numerics.arguments import check_count, check_counts, shown
+from numerics.arguments import check_choice, check_count, check_counts, shown
 from numerics.layers import LayerKind
-from numerics.model_checks import check_choice
 from numerics.optim import OPTIMIZERS, SCHEDULES
 from numerics.text_data import TOKENS
 

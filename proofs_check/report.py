@@ -33,10 +33,10 @@ def write_reports(result: LedgerResult, out: Path) -> list[Path]:
     return paths
 
 
-def check_writable(out: Path, files: Sequence[str] = FILES) -> None:
+def check_writable(out: Path, files: Sequence[str] = FILES, option: str = "--out") -> None:
     """Make the folder and try to write into it. Raises ValueError, before any work is done, where that fails.
 
-    files: the names that are going to be written.
+    files: the names that are going to be written; option: what a message calls the folder.
     """
     probe = out / f".probe.{os.getpid()}"
     try:
@@ -44,10 +44,11 @@ def check_writable(out: Path, files: Sequence[str] = FILES) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"--out {str(out)!r}: cannot write there ({error.strerror}); give a writable folder") from None
+        reason = f"cannot write there ({error.strerror}); give a writable folder"
+        raise ValueError(f"{option} {str(out)!r}: {reason}") from None
     for name in files:
         if (out / name).is_dir():
-            raise ValueError(f"--out {str(out)!r}: {name} in it is a folder; give another folder")
+            raise ValueError(f"{option} {str(out)!r}: {name} in it is a folder; give another folder")
 
 
 def as_json(result: LedgerResult) -> dict[str, Any]:

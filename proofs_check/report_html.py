@@ -56,8 +56,8 @@ def document(title: str, body: Sequence[str], sheet: FormulaSheet) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"{sheet.definitions()}\n" + "\n".join(part for part in body if part) + "\n</body>\n</html>"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{sheet.definitions()}\n"
+        "<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n</body>\n</html>"
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from proofs_check import ledger
 from proofs_check.claim import Verdict
 from stablessm import main
 
+ROOT = Path(__file__).parents[1]
 DRAWN = Drawn(
     "modulus",
     "What was computed.",
@@ -50,6 +53,13 @@ def test_the_list_has_every_figure_with_its_question(capsys: pytest.CaptureFixtu
     assert main(["figures", "--list", "--json", "modulus"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["figures"]
     assert found.keys() == {"name", "title", "shows", "claims"}
+
+
+@pytest.mark.parametrize(("redirected", "code"), [(">&-", 0), (">&- 2>&-", 0), ("no-such 2>&-", 2)])
+def test_a_closed_output_is_no_crash(redirected: str, code: int) -> None:
+    command = f'"{sys.executable}" -m stablessm figures --list {redirected}'
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
 def test_options_reach_the_room(asked: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -101,6 +111,7 @@ def test_a_refuted_figure_is_exit_code_1(drawn: Drawn, code: int, monkeypatch: p
         (["figures", "modulus", "--redraw", "--out", "FOLDER"], "modulus.json: cannot be read"),
         (["figures", "modulus", "--out", "FILE"], "--out"),
         (["report", "--out", "FILE"], "--out"),
+        (["report", "--out", "FOLDER", "--figures", "FILE"], "--figures"),
         (["report", "--jobs", "x"], "--jobs 'x'"),
         (["demo", "cursed"], "demo 'cursed': no such demo; allowed: curse, reparameterize"),
         (["demo", "--port", "x"], "--port 'x': a whole number"),

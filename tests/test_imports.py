@@ -147,3 +147,17 @@ def test_reparam_never_loads_torch() -> None:
     loaded = modules_after("import stablessm\nassert stablessm.main(['reparam', '-exp(w)', '--beta', '0.1']) == 0")
     assert "sympy" in loaded
     assert not loaded & {"torch", "matplotlib"}
+
+
+def test_figures_are_listed_and_drawn_again_without_torch() -> None:
+    loaded = modules_after(
+        "import stablessm\nassert stablessm.main(['figures', '--list']) == 0\n"
+        "from figures.figure import KINDS, figure_kind\nfound = [figure_kind(name) for name in KINDS]"
+    )
+    assert "matplotlib" in loaded
+    assert not loaded & {"torch", "scipy"}
+
+
+def test_demos_are_listed_without_loading_anything_heavy() -> None:
+    loaded = modules_after("import stablessm\nassert stablessm.main(['demo', '--list']) == 0")
+    assert not loaded & {"sympy", "torch", "scipy", "matplotlib", "marimo"}

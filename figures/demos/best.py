@@ -95,7 +95,7 @@ def _():
     - **Unit-norm modes turn it round.** With the gain $\nu(\lambda) = |\lambda|/(1+2|\lambda|)$ outside $U$ every mode
       has norm 1, and approximation is stable in all weights for every stable $f$, as long as $|c|$ and $|U|$ stay
       bounded. Then exp has a scale between $1/e$ and $0.7523$ for every $w$: uniform. That of best tends to 0 for long
-      memory, like $2/|w|$: it learns ever more slowly.
+      memory, like $4/(e|w|)$: it learns ever more slowly.
     """)
 
 

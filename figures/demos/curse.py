@@ -136,8 +136,8 @@ def _(some):
 def _():
     said(
         Verdict.PROVED,
-        r"Without reparameterization, a sequence of models with $E(0) = 0$ and $E$ finite up to $\beta_0$ has a target "
-        r"that forgets exponentially: $|\rho(t)| \le C\,e^{-\beta_0 t}$ (Theorem 3.3). "
+        r"Without reparameterization, a sequence of models with bounded weights, $E(0) = 0$ and $E$ finite up to "
+        r"$\beta_0$ has a target that forgets exponentially: $|\rho(t)| \le C\,e^{-\beta_0 t}$ (Theorem 3.3). "
         r"For $(1+t)^{-3/2}$ no $\beta_0 > 0$ is left. This is the **curse of memory**.",
     )
 
@@ -145,8 +145,9 @@ def _():
 @app.cell
 def _():
     exercise(
-        r"""A device forgets like $\rho(t) = e^{-0.2\,t}$, and a sequence of direct models approximates it,
-        $E_m(0) \to 0$. Up to which $\beta_0$ can $E$ stay finite? Check it with the first two sliders.""",
+        r"""A device forgets like $\rho(t) = e^{-0.2\,t}$, and a sequence of direct models with bounded weights
+        approximates it, $E_m(0) \to 0$. Up to which $\beta_0$ can $E$ stay finite? Check it with the first
+        two sliders.""",
         r"""At most up to $\beta_0 = 0.2$. By the theorem $e^{-0.2 t} \le C e^{-\beta_0 t}$ for all $t$, which fails for
         $\beta_0 > 0.2$. The single mode with $\lambda = -0.2$ shows that every $\beta < 0.2$ is reached:
         $E(0.1)$ is finite; at $\beta = 0.2$ itself the ball touches the boundary and $E = \infty$.""",

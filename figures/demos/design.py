@@ -111,7 +111,8 @@ def _():
     - $f$ is stable exactly where it is constant, or $f < 0$ everywhere and $\log|f|$ is **uniformly continuous**: no
       matter how far out, a move by $\beta$ changes $\log|f|$ by at most $\omega(\beta) \to 0$. The least modulus is
       $g^*(\beta) = e^{\omega(\beta)} - 1$. A slope that stays bounded is enough.
-    - The **gradient scale** $|f'|/f^2$ is how large the gradient of the loss with respect to $w$ can be (Theorem 3.6).
+    - The **gradient scale** $|f'|/f^2$ is how large the gradient of the loss with respect to $w$ can be, up to a factor
+      that does not depend on $f$ (Theorem 3.6).
       For $-1/(aw^2+b)$ it is $2a|w|$: proportional to the weight. That is why the paper calls it best.
     """)
 

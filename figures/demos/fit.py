@@ -92,14 +92,15 @@ def _():
 
     - **The kernel**: grey is wanted, coloured is what the model learned.
     - **Memory**: $\mathcal{M}(\hat H)(t) = |\hat\rho(t)|$ never exceeds the dashed bound of Theorem 3.3 in its sharp
-      form, $|c|\,|U|\,e^{-rt}$, where the **margin** $r = \min_i|\lambda_i|$ is the distance to the stability boundary.
-      The model remembers until about $1/r$ and then forgets exponentially. A power law does not: it leaves every such
-      bound, so that more accuracy at late times needs a smaller $r$. That is the curse of memory.
+      form, $|c|\,|U|\,e^{-rt}$ (twice that for pairs), where the **margin** $r = \min_i|\mathrm{Re}\,\lambda_i|$ is the
+      distance to the stability boundary. The model remembers until about $1/r$ and then forgets exponentially. A power
+      law does not: it leaves every such bound, so that more accuracy at late times needs a smaller $r$. That is the
+      curse of memory.
     - **Errors**: in the norm of Definition 2.5, $\int|\rho-\hat\rho|$ plus the total variation of $\rho - \hat\rho$.
       The grey region is empty for *every* stable linear model with that many states, however it is trained: its edge is
       a sum of Hankel singular values of $\rho$ and $\rho'$.
     - **The choice of $f$** changes nothing here as long as $f$ reaches the rates that are needed: the best kernel is
-      the same. `best:b=2` reaches only $|\lambda| < 1/2$. What $f$ changes is how far $w$ may move before the model
+      the same. `best:b=2` reaches only $|\lambda| \le 1/2$. What $f$ changes is how far $w$ may move before the model
       breaks: for `direct`, $E_m(\beta)$ is finite only for $\beta < r$.
     """)
 

@@ -99,10 +99,11 @@ def at_start(comparison: Comparison) -> tuple[tuple[str, float, float, float], .
 
 
 def _times(name: str, b: float) -> Array:
-    """Memory times; those of best and reciprocal begin at b."""
+    """Memory times, the ends of WINDOWS and b among them; those of best and reciprocal begin at b."""
+    ends = [b, *(end for window in WINDOWS for end in window)]
     if name not in ("best", "reciprocal"):
-        return np.geomspace(SHORTEST, LONGEST, _POINTS)
-    return b + np.geomspace(1e-4 * b, LONGEST - b, _POINTS)
+        return np.union1d(np.geomspace(SHORTEST, LONGEST, _POINTS), ends)
+    return np.union1d(b + np.geomspace(1e-4 * b, LONGEST - b, _POINTS), [end for end in ends if end > b])
 
 
 def _curve(name: str, a: float, b: float, s: float, modes: str, tau: Array) -> Curve:

@@ -157,7 +157,8 @@ def finding(fitted: Fitted) -> Finding:
         return Finding(Verdict.REFUTED, "The memory of this model exceeds the sharp bound of Theorem 3.3.")
     if fitted.error < fitted.limit * (1 - _ROUNDING):
         return Finding(Verdict.REFUTED, f"The error {fitted.error:.3g} is below the limit {fitted.limit:.3g}.")
-    words = f"M(t) stays below |c||U|e⁻ʳᵗ, r = {fitted.margin:.3g}, and the error {fitted.error:.3g}"
+    twice = "2" if fitted.pairs else ""
+    words = f"M(t) stays below {twice}|c||U|e⁻ʳᵗ, r = {fitted.margin:.3g}, and the error {fitted.error:.3g}"
     if fitted.limit == 0:
         return Finding(
             Verdict.SUPPORTED, f"{words} is {'rounding' if fitted.error < 1e-9 else 'not yet 0'}: the limit is 0."
@@ -219,7 +220,8 @@ def draw_memory(fitted: Fitted, figure: Figure) -> None:
     ax = titled_axes(figure, f"memory, and its bound with margin $r = {fitted.margin:.3g}$")
     ax.plot(fitted.late, fitted.target_memory, label=r"target $\mathcal{M}(H)$", **_TARGET)
     ax.plot(fitted.late, fitted.memory, label=r"model $\mathcal{M}(\hat{H})$", **_look(fitted.f))
-    ax.plot(fitted.late, fitted.sharp, "--", color=_BOUND, label=r"bound $|c||U|e^{-rt}$")
+    bound = rf"bound ${'2' if fitted.pairs else ''}|c||U|e^{{-rt}}$"
+    ax.plot(fitted.late, fitted.sharp, "--", color=_BOUND, label=bound)
     ax.axvline(1 / (fitted.margin or math.inf), color="#777777", linewidth=0.9, linestyle=":", label="$1/r$")
     top, seen = max(*fitted.sharp, *fitted.target_memory), max(*fitted.memory, *fitted.target_memory)
     ax.set(xscale="log", yscale="log", xlabel="time $t$", ylabel="memory")

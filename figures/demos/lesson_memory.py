@@ -62,8 +62,8 @@ ARCHITECTURES = (
     ),
     Architecture(
         "gru", "GRU", "bias of the update gate", (-1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3), 0, 128,
-        "$h_k = z h_{k-1} + (1-z)n$, and **the input sets the gate** $z = \\sigma(b + w x + \\dots)$. Each fixed $x$ "
-        "gives a fixed $z < 1$ and exponential decay; but the supremum may take another $x$ for every $k$.",
+        "$h_k = z h_{k-1} + (1-z)n$, and **the input sets the gate** $z = \\sigma(b + w x + \\dots)$. For each "
+        "fixed $x$ it stays below 1: exponential decay; but the supremum may take another $x$ for every $k$.",
     ),
     Architecture(
         "lstm", "LSTM", "bias of the forget gate", (-1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3), 0, 128,

@@ -106,8 +106,8 @@ def _():
       slow decay needs eigenvalues near the stability boundary.
     - *GRU* and *LSTM*: straight lines in the second picture. Each dashed answer falls exponentially, yet their upper
       envelope $M$ falls like a power law, near $1/k$: the height in the third picture grows with $k$, because larger
-      inputs hold the gate open for longer. (The LSTM needs a unit whose forget gate opens while its input gate closes;
-      with two units there is none here.)
+      inputs hold the gate open for longer. (The LSTM needs a unit whose forget gate opens about as fast as its input
+      gate closes; with two or four units there is none here.)
     - *Windowed attention*: no decay at all, then nothing.
 
     The verdict is about the steps that were computed. No finite window excludes another decay later, so it is

@@ -111,13 +111,14 @@ def _():
     mo.md(r"""
     ## What makes f stable?
 
-    Definition 3.4 asks that the cost of a move, measured against the memory itself, is bounded for all $w$ at once:
+    Definition 3.4 asks that the cost of a move, measured against the memory itself, is bounded for all $w$ at once, by
+    a $g(\beta)$ that goes to $0$ with $\beta$:
 
     $$|f(w)| \int_0^\infty \big|e^{f(\tilde w)t} - e^{f(w)t}\big|\,dt \;=\; \Big|\frac{f(w)}{f(\tilde w)} - 1\Big|
     \;\le\; g(\beta) \quad\text{for } |\tilde w - w| \le \beta .$$
 
-    So it is the **ratio** of memory times that counts, which is what the bars show on their logarithmic axis: $f$ is
-    stable exactly where $\log|f|$ is uniformly continuous (or $f$ is constant). For exp the bar has the same length
+    So it is the **ratio** of memory times that counts, which is what the bars show on their logarithmic axis:
+    $f < 0$ is stable exactly where $\log|f|$ is uniformly continuous. For exp the bar has the same length
     everywhere, $2\beta$; for best it becomes shorter, since $\log|f|$ flattens; for direct it has no end from
     $\tau = 1/\beta$ on.
     """)

@@ -26,7 +26,7 @@ from numerics.arguments import shown
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn import Server
 
 PORT = 2718
@@ -111,7 +111,9 @@ def listen(host: str, port: int) -> socket.socket:
     port 0: any free one.
     """
     if not 0 <= port <= 65535:
-        raise ValueError(f"port: {port} is not allowed; it must lie between 0 and 65535")
+        raise ValueError(f"port: {shown(port)} is not allowed; it must lie between 0 and 65535")
+    if not host:  # to a socket that is every address
+        raise ValueError("host: an address of this machine is needed; 0.0.0.0 for all of them")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in range(port, min(port + PORTS_TRIED, 65536)):
         one = socket.socket(family, socket.SOCK_STREAM)
@@ -126,6 +128,9 @@ def listen(host: str, port: int) -> socket.socket:
             if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
                 raise ValueError(f"host: {shown(host)} is not an address of this machine") from None
             reason = error.strerror or str(error)
+        except (UnicodeError, TypeError):  # no name can be encoded so
+            one.close()
+            raise ValueError(f"host: {shown(host)} is not an address of this machine") from None
     raise ValueError(f"port: none of {port} to {candidate} on {host} can be used: {reason}")
 
 
@@ -175,8 +180,26 @@ def _application(host: str) -> ASGIApp:
     return Starlette(
         routes=[Route("/", _index), Mount("/", app=pages)],
         lifespan=sessions,
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=names)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=names), Middleware(_OwnPagesOnly)],
     )
+
+
+class _OwnPagesOnly:
+    """Refuses what a page of another site asks for: a browser says in Origin whose page it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+        if origin is None or origin.partition(b"://")[2] == host:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"Asked for by a page of another site."})
 
 
 def _server(application: ASGIApp) -> Server:

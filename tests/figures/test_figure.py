@@ -71,7 +71,16 @@ def test_what_cannot_be_kept_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(float, "1.0"), (int, 1.0), (int, True), (str, 1), (bool, 1), (tuple[float, float], [1.0]), (float | None, "x")],
+    [
+        (float, "1.0"),
+        (int, 1.0),
+        (int, True),
+        (str, 1),
+        (bool, 1),
+        (tuple[float, float], [1.0]),
+        (tuple[str, ...], "ab"),
+        (float | None, "x"),
+    ],
 )
 def test_values_of_another_type_are_refused(kind: Any, value: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
@@ -104,6 +113,9 @@ def test_a_missing_damaged_or_foreign_file_is_named(tmp_path: Path) -> None:
         whole[:-30],
         whole.replace('"toy"', '"other"'),
         whole.replace('"count": 0', '"count": "x"'),
+        whole.replace('"settings": {}', '"settings": {"level": NaN}'),
+        whole.replace('"settings": {}', '"settings": {"seed": 1e999}'),
+        whole.replace('"margin": ', f'"margin": 1{"0" * 400}, "": '),
     ]
     for text in [*others, "[" * 100_000]:
         path.write_text(text, encoding="utf-8")

@@ -66,7 +66,7 @@ def test_the_finding_on_ratios_follows_the_data() -> None:
     data = gradient_over_weight.compute()
     finding = gradient_over_weight.finding(data)
     assert finding.verdict is Verdict.SUPPORTED
-    assert "Medians at learning rate 0.05: relu 0." in finding.reason
+    assert "Medians at learning rate 0.05 (of a run that diverged, until it did): relu 0." in finding.reason
     worse = changed(data.continuous.runs, BEST, gradient_over_weight=1e9)
     assert gradient_over_weight.finding(_with(data, worse)).verdict is Verdict.REFUTED
     few = tuple(run for run in data.continuous.runs if run.seed < 3)

@@ -104,7 +104,9 @@ def test_the_finding(data: PerturbationError) -> None:
         ({"reparam": "best:b=0.1", "groups": "all", "m": 16}, {"lower": lambda x: (1.0,) * len(x)}, "all weights"),
         ({"modes": "unit-norm", "m": 16}, {"upper": lambda x: tuple(10 * y for y in x)}, "unit-norm modes"),
         ({"reparam": "softplus", "m": 8}, {"euler": lambda x: (1e9,) * len(x)}, "no blow-up before"),
-        ({"reparam": "softplus"}, {"euler": lambda x: (1e-9,) * len(x)}, "a blow-up of softplus"),
+        ({"reparam": "softplus"}, {"euler": lambda x: (1e-9,) * len(x)}, "a blow-up of every f"),
+        ({"reparam": "best:b=0.1"}, {"euler": lambda x: (1e-9,) * len(x)}, "a blow-up of every f"),
+        ({"reparam": "direct", "m": 16}, {"margin": lambda x: 1e3 * x}, "min|λ| falling"),
         ({"reparam": "exp", "m": 8}, {"exact": lambda x: tuple(9 * y for y in x)}, "equal estimates"),
     ],
 )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from figures import report_page
-from figures.report_contents import abstract, amendments, items, settings
+from figures import report_page, report_pdf
+from figures.report_contents import OF_FIGURES, abstract, amendments, items, settings
 from figures.report_page import page, picture, write_report
 from proofs_check import ledger
 from proofs_check.claim import Kind, Verdict
@@ -94,6 +94,8 @@ def test_page_tells_all(result: LedgerResult) -> None:
     assert "Illustrated by Figure 1 (A parabola, λ and all), Table 1 (Squares), Figure 2 (Another)." in found.text
     assert "≈ SUPPORTED It grows: Em(β) ≈ β² for λ → ∞." in found.text
     assert found.alts == ["Figure 1. A parabola, λ and all", "Figure 2. Another"]
+    assert OF_FIGURES in found.text
+    assert OF_FIGURES not in page(result, [])
 
 
 def test_what_fails_stands_beside_what_holds(result: LedgerResult) -> None:
@@ -131,12 +133,24 @@ def test_part_of_a_ledger_makes_a_page(keep: Sequence[str], result: LedgerResult
     assert ("not in this run" in found.text) == (keep == ("toy-printed",))
 
 
+def test_abstract_tells_whether_falsified_variants_were_tried(result: LedgerResult) -> None:
+    assert "has not tried" not in abstract(result, ())[0]
+    claims = tuple(
+        replace(claim, mutants=tuple(replace(v, outcome=None) for v in claim.mutants)) for claim in result.claims
+    )
+    assert abstract(replace(result, claims=claims), ())[0].endswith("This run has not tried them (--mutants does).")
+
+
 def test_printed_statements_that_hold_are_listed(result: LedgerResult) -> None:
     first, *_ = result.claims
     printed = replace(first, claim=replace(first.claim, kind=Kind.PRINTED))
     part = replace(result, claims=(printed,))
     assert "What holds as printed✓ PROVEDToy: Sine" in Page(page(part, [])).text
     assert "1 holds and 0 fail." in abstract(part, ())[1]
+    seen = replace(printed, outcome=replace(printed.outcome, verdict=Verdict.SUPPORTED))
+    part = replace(result, claims=(printed, seen))
+    assert "What holds, or is supported, as printed✓ PROVEDToy: Sine" in Page(page(part, [])).text
+    assert "Of 2 statements as the paper prints them 1 holds, 1 is supported and 0 fail." in abstract(part, ())[1]
     undecided = replace(printed, outcome=replace(printed.outcome, verdict=Verdict.INCONCLUSIVE))
     part = replace(result, claims=(undecided,))
     assert "0 hold and 0 fail; 1 undecided." in abstract(part, ())[1]
@@ -212,3 +226,13 @@ def test_report_is_written_whole(result: LedgerResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         write_report(result, [], tmp_path / "file")
+
+
+def test_page_and_pdf_are_of_one_run(result: LedgerResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> bytes:
+        raise ValueError("no letters")
+
+    monkeypatch.setattr(report_pdf, "pdf", fails)
+    with pytest.raises(ValueError, match="no letters"):
+        write_report(result, [], tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -97,6 +97,7 @@ def test_text_is_there(flow: Flow) -> None:
         "toy-prints",
         "All statements",
         "How it was made",
+        "Under a figure or a table the verdict is about what its own data show",
     ):
         assert text in found, text
     assert r"$\sup_{x \in \mathrm{R}} |\sin x| \leq \dfrac{\omega(\beta)}{2}$" in found

@@ -6,12 +6,11 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from figures.plain_formula import GREEK, plain_formula
-from figures.table_files import Table, csv_text, html, html_text, latex, latex_text, markdown, plain, write_table
+from figures.table_files import Table, csv_text, html, html_text, latex, latex_text, markdown, plain, table_contents
 
 TABLE = Table(
     name="example",
@@ -143,11 +142,8 @@ def test_what_is_no_table_is_said() -> None:
         Table("t", ("a",), (("5 $",),))
 
 
-def test_files(tmp_path: Path) -> None:
-    paths = write_table(TABLE, tmp_path, ("md", "tex"))
-    assert [path.name for path in paths] == ["example.md", "example.tex"]
-    assert paths[1].read_text(encoding="utf-8") == latex(TABLE)
-    assert len(write_table(TABLE, tmp_path / "more")) == 3
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="file"):
-        write_table(TABLE, tmp_path / "file")
+def test_files() -> None:
+    files = table_contents(TABLE, ("md", "tex"))
+    assert list(files) == ["example.md", "example.tex"]
+    assert files["example.tex"].decode() == latex(TABLE)
+    assert len(table_contents(TABLE)) == 3

@@ -21,7 +21,6 @@ from figures.training_runs import (
     data_name,
     discrete_runs,
     how_decided,
-    number,
     run_rows,
     training_runs,
     training_setting,
@@ -86,17 +85,6 @@ def test_the_verdict_is_that_of_the_runs() -> None:
 
 def test_curves_are_drawn_at_a_moderate_rate_and_the_next_larger() -> None:
     assert curve_rates(made_up_runs(1)) == (5e-2, 1.5e-1)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        *[(0.0, "0.00"), (1.2345, "1.23"), (0.04, "0.0400"), (123.4, "123"), (4096.0, "4096"), (1.23e-7, "1.23·10⁻⁷")],
-        *[(3.8e5, "3.80·10⁵"), (math.inf, "∞"), (None, "NaN"), (-0.5, "-0.500")],
-    ],
-)
-def test_numbers(value: float | None, text: str) -> None:
-    assert number(value) == text
 
 
 def test_mnist_is_taken_at_full_where_it_is_there_and_a_gpu_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +48,8 @@ def test_unit_norm_exp_is_uniform() -> None:
     assert all(1 / math.e < scale < 0.7523 for scale in found.curve("exp").scale)
     assert found.curve("best").scale[-1] == pytest.approx(
         0.7358 * 2 / found.curve("best").w[-1], rel=1e-3
-    )  # 2/|w| times the factor 2/e of long memory
+    )  # 2/|w| times the factor 2/e of long memory: 4/(e|w|), as the lesson says
+    assert "like $4/(e|w|)$" in Path(lesson.__file__).with_name("best.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,13 @@ def test_who_is_better_depends(s: float, modes: str, early: tuple[str, str], lat
     found = lesson.compute(1.0, 0.1, s, modes)
     windows = [lesson.window(found, *window) for window in lesson.WINDOWS]
     assert [(lesson.winner(one.spread), lesson.winner(one.largest)) for one in windows] == [early, late]
+
+
+def test_a_window_holds_its_ends() -> None:
+    """The scale of exp is τ, so that over the memory times from 10 to 1000 it varies by 100."""
+    for low, high in lesson.WINDOWS:
+        found = lesson.window(lesson.compute(1.0, 0.5, 0.0), low, high)
+        assert found.spread == pytest.approx((math.sqrt((high - 0.5) / (low - 0.5)), high / low))
 
 
 def test_the_data_decide() -> None:
@@ -127,11 +136,11 @@ def test_the_claims_exist() -> None:
 @pytest.mark.browser
 def test_the_page(visit_demo: "Callable[..., Page]") -> None:
     page = visit_demo("best")
-    page.get_by_text("143 for exp").wait_for()
+    page.get_by_text("145 for exp").wait_for()
     page.get_by_role("radio", name="unit-norm modes").click()
     page.get_by_text("more uniform gradient scale: exp").first.wait_for()
     page.get_by_role("radio", name="plain modes").click()
-    page.get_by_text("143 for exp").wait_for()
+    page.get_by_text("145 for exp").wait_for()
     move(page, "origin", 1)
     start = lesson.at_start(lesson.compute(1.0, 0.5, 0.5))
     (ratio,) = (ratio for name, _, _, ratio in start if name == "exp")

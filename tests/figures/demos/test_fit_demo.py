@@ -65,6 +65,8 @@ def test_pairs_for_what_oscillates() -> None:
     assert real.states == pairs.states == 6
     assert (pairs.error or math.inf) < 0.1 * (real.error or 0)
     assert "i" in lesson.rates_text(pairs)
+    assert "M(t) stays below 2|c||U|e⁻ʳᵗ" in lesson.finding(pairs).reason  # the output is twice the real part
+    assert "M(t) stays below |c||U|e⁻ʳᵗ" in lesson.finding(real).reason
 
 
 def test_the_shift_is_never_approximated() -> None:

@@ -65,6 +65,8 @@ def test_a_port_in_use_leads_to_the_next_free_one() -> None:
         (LOCAL, -1, r"port: -1 is not allowed"),
         ("192.0.2.1", 0, r"host: '?192\.0\.2\.1'? is not an address of this machine"),
         ("no such host", 0, r"host: '?no such host'? is not an address of this machine"),
+        ("ü" * 70, 0, r"host: ü+… is not an address of this machine"),
+        ("", 0, r"host: an address of this machine is needed; 0\.0\.0\.0 for all of them"),
     ],
 )
 def test_a_port_or_host_that_cannot_be_used(host: str, port: int, message: str) -> None:
@@ -102,8 +104,8 @@ def test_no_display_no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server._has_display()
 
 
-def _status(address: str, host: str | None = None, body: str | None = None) -> int:
-    headers = {"Content-Type": "application/json"} | ({} if host is None else {"Host": host})
+def _status(address: str, body: str | None = None, **headers: str) -> int:
+    headers = {"Content-Type": "application/json"} | headers
     request = urllib.request.Request(address, None if body is None else body.encode(), headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -135,7 +137,9 @@ def test_a_server_from_its_first_line_to_its_last() -> None:
             assert said[1] == f"The demo curse is at {address}curse/  (Ctrl-C stops)\n"
             assert _status(address) == _status(f"{address}curse/") == _status(f"{address}curse") == 200
             assert _status(f"{address}no-such-demo/") == 404
-            assert _status(address, host="rebound.example") == 400
+            assert _status(address, Host="rebound.example") == 400
+            assert _status(address, Origin=address.rstrip("/")) == 200
+            assert _status(address, Origin="http://other.example") == _status(address, Origin="null") == 403
             code = '{"cellIds": ["a"], "codes": ["1"]}'
             assert _status(f"{address}curse/api/kernel/run", body=code) == 401
             assert _status(f"{address}curse/api/files/list_files", body='{"path": "/"}') == 401
