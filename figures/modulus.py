@@ -43,7 +43,7 @@ REPARAMS = {
     ),
     "discrete": ("exp", "softplus", "sigmoid", "tanh", "reciprocal:b=1", "best:b=1", "direct", "relu", "best"),
 }
-_STEPS = ("1/1000", "1/300", "1/100", "1/30", "1/10", "3/10", "1", "3")
+_STEPS = ("1/1000", "1/100", "1/5", "3")
 _FINE = tuple(f"{n}/1000" for n in (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000))
 RADII = {"quick": _STEPS, "full": _FINE}
 POINTS_OF_LINE = 36
