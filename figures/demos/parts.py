@@ -68,12 +68,20 @@ def _png(draw: Callable[..., None], arguments: tuple[Hashable, ...], width: floa
     """The picture in base64."""
     buffer = io.BytesIO()
     with _drawing, style():
-        figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(figure)
+        figure = _paper(width, height)
+        figure.clear()
         figure.subplots_adjust(left / width, _BOTTOM / height, 1 - _RIGHT / width, 1 - _TOP / height)
         draw(figure, *arguments)
         figure.savefig(buffer, format="png", dpi=DOTS)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+@lru_cache
+def _paper(width: float, height: float) -> Figure:
+    """A figure to draw on again and again: matplotlib remembers formulas and the sizes of texts by what draws them."""
+    figure = Figure(figsize=(width, height), dpi=DOTS)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 _remembered_png = lru_cache(maxsize=1000)(_png)
