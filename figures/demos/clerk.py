@@ -17,7 +17,7 @@ from proofs_check.decide import decide
 from theory.formula import FormulaError, format_formula, parse, resolve
 from theory.notation import w
 
-BETAS = (Fraction(1, 100), Fraction(1, 10), Fraction(1, 2), Fraction(1))
+BETAS = (Fraction(1, 10), Fraction(1))
 """β at which the least modulus g is enclosed."""
 POINTS = tuple(Fraction(k, 20) for k in range(-120, 121))
 """Where f is evaluated."""
