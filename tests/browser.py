@@ -1,6 +1,6 @@
 """A headless Chromium for tests that look at pages as a person does, and a page that reports what went wrong on it.
 
-Fixtures, taken over by the conftest.py of the tests that use them:
+Fixtures, which tests/conftest.py gives to all tests:
 
     chromium   the browser, one for the session; skips the test where it or playwright is missing
     visit      visit(address, width=...) opens a page; at the end of the test nothing may have gone wrong on it:

@@ -9,13 +9,11 @@ import pytest
 
 from figures.report_page import page
 from proofs_check import ledger
-from tests.browser import Visit, chromium, visit
+from tests.browser import Visit
 from tests.figures import toy_figures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-__all__ = ["chromium", "visit"]
 
 pytestmark = pytest.mark.browser
 

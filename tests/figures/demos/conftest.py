@@ -19,12 +19,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from figures.demos.server import demo
-from tests.browser import Visit, chromium, visit
+from tests.browser import Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
-
-__all__ = ["chromium", "demo_server", "visit", "visit_demo"]
 
 ROOT = Path(__file__).parents[3]
 SERVE = "from figures.demos.server import serve; serve(None, 0, open_browser=False)"
