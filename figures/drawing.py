@@ -128,7 +128,7 @@ def draw_figures(
 
 def _ends(kind: FigureKind[Any]) -> tuple[str, ...]:
     """The formats that a figure is written in."""
-    return (*(FORMATS if kind.draw else ()), *(TABLE_FORMATS if kind.has_tables else ()))
+    return (*(FORMATS if kind.is_picture else ()), *(TABLE_FORMATS if kind.has_tables else ()))
 
 
 def settings(level: str, seed: int) -> dict[str, Any]:

@@ -111,6 +111,10 @@ class FigureKind(Generic[D]):
     alone: bool = False
 
     @property
+    def is_picture(self) -> bool:
+        return self.size is not None and self.draw is not None
+
+    @property
     def has_tables(self) -> bool:
         return self.tables is not _no_tables
 

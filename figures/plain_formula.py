@@ -10,21 +10,15 @@ GREEK = {
     **{"varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ"},
     **{"Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω"},
 }
-_SIGNS = {
-    **{"pm": "±", "infty": "∞", "ge": "≥", "geq": "≥", "le": "≤", "leq": "≤", "ne": "≠", "neq": "≠", "approx": "≈"},
-    **{
-        "times": "×",
-        "cdot": "·",
-        "to": "→",
-        "in": "∈",
-        "sum": "∑",
-        "int": "∫",
-        "Vert": "‖",
-        "vert": "|",
-        "partial": "∂",
-    },
-    **{"sim": "∼", "propto": "∝", "dots": "…", "ldots": "…", "quad": " ", "infin": "∞", "prime": "'", "phi": "φ"},
+SIGNS = {
+    **{"pm": "±", "infty": "∞", "ge": "≥", "le": "≤", "ne": "≠", "approx": "≈", "times": "×", "cdot": "·", "to": "→"},
+    **{"in": "∈", "sum": "∑", "int": "∫", "Vert": "‖", "partial": "∂", "sim": "∼", "propto": "∝"},
 }
+_OTHERS = {
+    **{"geq": "≥", "leq": "≤", "neq": "≠", "vert": "|", "dots": "…", "ldots": "…", "quad": " ", "infin": "∞"},
+    **{"prime": "'", "phi": "φ"},
+}
+"""Second names, and what stands otherwise in a text."""
 _TOKEN = re.compile(r"\\([A-Za-z]+|.)|([{}^_])|([^\\{}^_]+)", re.DOTALL)
 _SIMPLE = re.compile(r"[\w.]*")
 
@@ -77,7 +71,7 @@ def _command(name: str, tokens: list[str], at: int) -> tuple[str, int]:
         return "", at
     if name in ("|", ",", ";", "!", " ", ":"):
         return {"|": "‖", "!": ""}.get(name, " "), at
-    return GREEK.get(name) or _SIGNS.get(name) or name, at
+    return GREEK.get(name) or SIGNS.get(name) or _OTHERS.get(name) or name, at
 
 
 def _enclosed(text: str) -> str:

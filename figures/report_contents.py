@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from figures.figure import FigureKind, Finding, Kept
+from figures.wording import counted
 from proofs_check.claim import Kind, Method, Verdict
 from proofs_check.ledger import ClaimResult, LedgerResult
 from proofs_check.report import by_label, failing_as_printed, heading, state_line
 from proofs_check.report_html import made_with
 
-TITLE = "What the StableSSM paper says, and what holds"
+WHAT_HOLDS = "What the paper says, what holds"
+FIGURES = "Figures and tables"
+HOW_MADE = "How it was made"
+"""Titles of sections, in the page and the PDF."""
 PAPER = (
     "Shida Wang and Qianxiao Li, StableSSM: Alleviating the Curse of Memory in State-space Models through Stable "
     "Reparameterization, ICML 2024, arXiv:2311.14495"
@@ -44,7 +48,7 @@ class Item:
 
     @property
     def is_picture(self) -> bool:
-        return _is_picture(self.kind)
+        return self.kind.is_picture
 
     @property
     def caption(self) -> str:
@@ -59,13 +63,9 @@ def items(figures: Given) -> tuple[Item, ...]:
     """The figures in their order, pictures and tables each numbered from 1."""
     found: list[Item] = []
     for kind, kept in figures:
-        alike = [item for item in found if item.is_picture == _is_picture(kind)]
+        alike = [item for item in found if item.is_picture == kind.is_picture]
         found.append(Item(kind, kept, len(alike) + 1))
     return tuple(found)
-
-
-def _is_picture(kind: FigureKind[Any]) -> bool:
-    return kind.size is not None and kind.draw is not None
 
 
 def illustrations(found: Sequence[Item]) -> dict[str, list[Item]]:
@@ -156,7 +156,7 @@ def _what_came_out(result: LedgerResult) -> str:
     hold = [claim for claim in printed if claim.outcome.verdict.holds and claim not in supported]
     text = state_line(result)
     if printed:
-        text += f" Of {_count(len(printed), 'statement')} as the paper prints them {_are(len(hold), 'hold')}"
+        text += f" Of {counted(len(printed), 'statement')} as the paper prints them {_are(len(hold), 'hold')}"
         text += f", {len(supported)} {'is' if len(supported) == 1 else 'are'} supported" if supported else ""
         text += f" and {_are(len(failing), 'fail')}"
         left = len(printed) - len(hold) - len(supported) - len(failing)
@@ -164,10 +164,6 @@ def _what_came_out(result: LedgerResult) -> str:
     if failing:
         text += " For each that fails there is a counterexample, and the statement that holds instead."
     return text
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _are(number: int, verb: str) -> str:
@@ -178,7 +174,7 @@ def _pictures(found: Sequence[Item]) -> list[str]:
     if not found:
         return []
     pictures = sum(item.is_picture for item in found)
-    parts = [_count(pictures, "figure"), _count(len(found) - pictures, "table")]
+    parts = [counted(pictures, "figure"), counted(len(found) - pictures, "table")]
     shown = " and ".join(part for part in parts if not part.startswith("0 "))
     verb = "shows" if len(found) == 1 else "show"
     return [

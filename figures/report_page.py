@@ -14,8 +14,10 @@ import matplotlib as mpl
 
 from figures.figure import FigureKind
 from figures.report_contents import (
+    FIGURES,
+    HOW_MADE,
     OF_FIGURES,
-    TITLE,
+    WHAT_HOLDS,
     Amendment,
     Given,
     Item,
@@ -33,7 +35,7 @@ from figures.table_files import html as table_html
 from numerics.store import write_file
 from proofs_check.formula_svg import FormulaSheet
 from proofs_check.ledger import ClaimResult, LedgerResult
-from proofs_check.report import brief, by_label, heading
+from proofs_check.report import TITLE, brief, by_label, heading
 from proofs_check.report_html import (
     alarm,
     article,
@@ -58,10 +60,10 @@ ZOOM = 1.3
 """A picture on the page is so much larger than in print, as far as the page is wide."""
 
 SECTIONS = {
-    "what-holds": "What the paper says, what holds",
-    "figures": "Figures and tables",
+    "what-holds": WHAT_HOLDS,
+    "figures": FIGURES,
     "statements": "The statements with their evidence",
-    "made": "How it was made",
+    "made": HOW_MADE,
 }
 
 

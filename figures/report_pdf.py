@@ -13,8 +13,10 @@ from figures.pdf_pages import pdf_of
 from figures.pdf_table import set_table
 from figures.pdf_text import BODY, CODE, SMALL, SOFT, Font, Run, width_of
 from figures.report_contents import (
+    FIGURES,
+    HOW_MADE,
     OF_FIGURES,
-    TITLE,
+    WHAT_HOLDS,
     Amendment,
     Given,
     Item,
@@ -30,7 +32,7 @@ from figures.report_contents import (
 from figures.table_files import Table
 from proofs_check.claim import Verdict
 from proofs_check.ledger import ClaimResult, LedgerResult
-from proofs_check.report import brief, by_label, heading, surprises
+from proofs_check.report import TITLE, brief, by_label, heading, surprises
 from proofs_check.report_html import SIGNS
 
 COLOURS = {
@@ -76,7 +78,7 @@ def _report(result: LedgerResult, found: Sequence[Item], places: Mapping[str, in
     _contents(flow, result, found, places)
     _what_holds(flow, result)
     if found:
-        _section(flow, "Figures and tables")
+        _section(flow, FIGURES)
         for item in found:
             _item(flow, item)
     _statements(flow, result, found)
@@ -135,11 +137,11 @@ def _contents(flow: Flow, result: LedgerResult, found: Sequence[Item], places: M
     flow.need(90.0)
     flow.paragraph("Contents", _H1)
     flow.gap(4.0)
-    entries = [("What the paper says, what holds", 0)]
+    entries = [(WHAT_HOLDS, 0)]
     entries += [(label, 1) for label in amendments(result)]
-    entries += [("Figures and tables", 0)] if found else []
+    entries += [(FIGURES, 0)] if found else []
     entries += [(f"{item.name}. {item.title}", 1) for item in found]
-    entries += [("All statements", 0), ("How it was made", 0)]
+    entries += [("All statements", 0), (HOW_MADE, 0)]
     for text, depth in entries:
         _entry(flow, text, places.get(text, 0), Font(9.2, bold=depth == 0), _INDENT * depth)
 
@@ -163,7 +165,7 @@ def _entry(flow: Flow, text: str, page: int, font: Font, indent: float) -> None:
 
 def _what_holds(flow: Flow, result: LedgerResult) -> None:
     flow.new_page()
-    _section(flow, "What the paper says, what holds")
+    _section(flow, WHAT_HOLDS)
     groups = amendments(result)
     for label, group in groups.items():
         flow.gap(8.0)
@@ -312,7 +314,7 @@ def _row(flow: Flow, result: ClaimResult, shown_in: Sequence[Item]) -> None:
 
 
 def _made(flow: Flow, result: LedgerResult, found: Sequence[Item]) -> None:
-    _section(flow, "How it was made")
+    _section(flow, HOW_MADE)
     flow.paragraph(
         "Every number comes from the settings below; the same versions, level and seed give the same numbers, except "
         "for times."

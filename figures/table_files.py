@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from figures.plain_formula import GREEK, plain_formula
+from figures.plain_formula import GREEK, SIGNS, plain_formula
 from numerics.arguments import shown
 
 TABLE_FORMATS = ("tex", "md", "csv")
@@ -30,11 +30,9 @@ _ESCAPES = {
 }
 _TEXT_SIGNS = {"–": "--", "—": "---", "…": r"\ldots{}", "‘": "`", "’": "'", "“": "``", "”": "''", "\u00a0": "~"}
 _MATH_SIGNS = {
-    **{letter: f"\\{name} " for name, letter in GREEK.items()},
+    **{sign: f"\\{name} " for name, sign in (*GREEK.items(), *SIGNS.items())},
     **{sign: sign for sign in "|<>"},
-    **{"±": r"\pm ", "∞": r"\infty ", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "≈": r"\approx ", "−": "-"},
-    **{"×": r"\times ", "·": r"\cdot ", "→": r"\to ", "∈": r"\in ", "∑": r"\sum ", "∫": r"\int ", "√": r"\surd "},
-    **{"‖": r"\Vert ", "∂": r"\partial ", "⁻": "^{-}", "°": r"^{\circ}", "′": "'", "∝": r"\propto ", "∼": r"\sim "},
+    **{"−": "-", "√": r"\surd ", "⁻": "^{-}", "°": r"^{\circ}", "′": "'"},
     **{sign: f"^{{{i}}}" for i, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     **{sign: f"_{{{i}}}" for i, sign in enumerate("₀₁₂₃₄₅₆₇₈₉")},
 }

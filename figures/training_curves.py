@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from figures.style import COLUMN, PAGE, looks, new_figure, style, write_figure
+from figures.wording import counted
 from numerics.arguments import shown_path
 from numerics.store import write_file
 from proofs_check.train_answer import cells_json
@@ -289,7 +290,7 @@ def figure_of(data: TrainingCurves) -> Figure:
 def caption(data: TrainingCurves) -> str:
     """What the picture shows, in words."""
     seeds = max((curve.seeds for curve in data.curves), default=0)
-    runs = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    runs = counted(seeds, "seed")
     rates = " and ".join(f"{rate:g}" for rate in data.rates)
     return (
         "Largest |gradient|/|weight| of the recurrent weights w of all layers (above) and training loss (below) "

@@ -17,6 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from figures.figure import LEVELS
+from figures.wording import counted
 from numerics.arguments import check_choice
 from proofs_check.claim import Verdict
 
@@ -92,7 +93,7 @@ class TrainingSetting:
         return (
             f"one S4D-style layer of width {self.width} with {self.modes} complex modes a channel in {self.time} time, "
             f"on {_DATA[self.dataset]}: AdamW (weight decay 0.01, cosine schedule), {self.epochs} epochs of batches of "
-            f"{self.batch} ({self.steps} steps), {_count(self.seeds)} from {self.first_seed} on"
+            f"{self.batch} ({self.steps} steps), {counted(self.seeds, 'seed')} from {self.first_seed} on"
         )
 
 
@@ -184,11 +185,11 @@ def answered(question: str, runs: Sequence[RunRow], chance: float) -> tuple[Verd
 def how_decided(verdict: Verdict, seeds: int) -> str:
     """By how many seeds, and whether so many can decide at all."""
     if verdict is not Verdict.INCONCLUSIVE:
-        return f"Exact paired tests over {_count(seeds)} at 5 % {'say so' if verdict.holds else 'refute it'}."
+        return f"Exact paired tests over {counted(seeds, 'seed')} at 5 % {'say so' if verdict.holds else 'refute it'}."
     least = 2.0 ** (1 - seeds)
     if least > 0.05:
-        return f"{_count(seeds)} can decide nothing: no p-value is below {least:.3g}, six seeds are the least."
-    return f"Exact paired tests over {_count(seeds)} do not decide it at 5 %."
+        return f"{counted(seeds, 'seed')} can decide nothing: no p-value is below {least:.3g}, six seeds are the least."
+    return f"Exact paired tests over {counted(seeds, 'seed')} do not decide it at 5 %."
 
 
 def median_of(values: Sequence[float | None]) -> float:
@@ -199,7 +200,3 @@ def median_of(values: Sequence[float | None]) -> float:
 def cell_runs(runs: Sequence[RunRow], column: str, learning_rate: float) -> list[RunRow]:
     """The runs of all seeds of a column at a rate."""
     return [run for run in runs if (run.column, run.learning_rate) == (column, learning_rate)]
-
-
-def _count(seeds: int) -> str:
-    return "1 seed" if seeds == 1 else f"{seeds} seeds"

@@ -14,6 +14,7 @@ from proofs_check.ledger import ClaimResult, LedgerResult, VariantResult
 from proofs_check.outcome import RouteResult, json_value
 
 FILES = ("report.json", "report.md", "report.html")
+TITLE = "What the StableSSM paper says, and what holds"
 BEYOND = "Beyond the paper"
 
 
@@ -235,7 +236,7 @@ def _short(value: Any) -> str:
 
 def markdown(result: LedgerResult) -> str:
     """The ledger as Markdown: what fails as printed, then a table of all statements, then the surprises."""
-    lines = ["# What the StableSSM paper says, and what holds", "", state_line(result), ""]
+    lines = [f"# {TITLE}", "", state_line(result), ""]
     surprising = [(claim, line) for claim in result.claims for line in surprises(claim)]
     if surprising:
         lines += ["## Not as expected", "", *(f"- `{c.claim.id}`: {_cell(line)}" for c, line in surprising), ""]

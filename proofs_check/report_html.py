@@ -13,7 +13,7 @@ from proofs_check.derivation import derivations
 from proofs_check.formula_svg import FormulaSheet
 from proofs_check.ledger import ClaimResult, LedgerResult, VariantResult
 from proofs_check.outcome import RouteResult, json_value
-from proofs_check.report import brief, by_label, failing_as_printed, heading, state_line, surprises
+from proofs_check.report import TITLE, brief, by_label, failing_as_printed, heading, state_line, surprises
 from proofs_check.scripts import html_text
 
 SIGNS = {
@@ -24,7 +24,6 @@ SIGNS = {
     Verdict.INCONCLUSIVE: "?",
 }
 
-TITLE = "What the StableSSM paper says, and what holds"
 STYLE = Path(__file__).with_name("report.css")
 
 
